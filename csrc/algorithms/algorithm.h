@@ -1,0 +1,69 @@
+// What an algorithm is. Each lives in a file (or a folder) of its name and exports one Algorithm; the
+// ordered list of them is in choose.cpp.
+//
+// supports()   correctness: nullptr, or the reason why this problem cannot be computed
+// profitable() policy, measured: nullptr, or the reason why another algorithm should be taken
+// plan()       the kernel, the block sizes and the memory; a pure function
+// run()        computes; allocates nothing and does not throw
+//
+// Reasons are string literals: asking costs nothing on the way of a call.
+#pragma once
+
+#include <string_view>
+
+#include "core/context.h"
+#include "core/isa.h"
+#include "core/problem.h"
+
+namespace convext {
+
+struct Algorithm;
+
+// How to choose: read once a call from the process-wide settings, or set by a test.
+struct Policy {
+  Isa isa = Isa::kScalar;
+  std::string_view algorithm = {};  // if not empty: this one, profitable or not
+};
+
+// Which slice of the problem one step computes. An algorithm uses the fields that it needs and leaves
+// the others 0.
+struct Blocks {
+  int mr = 0, nv = 0;        // register tile: rows, vectors
+  int64_t m = 0;             // rows of the product in one step (output channels, say)
+  int64_t k = 0;             // channels summed in one step
+  int64_t rows = 0, cols = 0;  // pixels in one step
+  int64_t chunks = 0;        // parts of a reduction that are summed apart
+};
+
+// choose() fills in the algorithm and the isa; plan() the rest.
+struct Plan {
+  const Algorithm* algorithm = nullptr;
+  Isa isa = Isa::kScalar;
+  const char* kernel = "";
+  Blocks blocks;
+  Workspace workspace;
+};
+
+// The tensors of a problem, dense in the problem's layouts. The pass tells which one is written; a
+// weight-gradient pass with a bias writes the bias too. bias is null when the problem has none.
+struct Operands {
+  const void* input = nullptr;
+  const void* weight = nullptr;
+  const void* bias = nullptr;
+  const void* output = nullptr;
+
+  template <typename T>
+  T* written(const void* operand) const {
+    return const_cast<T*>(static_cast<const T*>(operand));
+  }
+};
+
+struct Algorithm {
+  std::string_view name;
+  const char* (*supports)(const ConvProblem&);
+  const char* (*profitable)(const ConvProblem&, const Policy&);
+  Plan (*plan)(const ConvProblem&, const Policy&);
+  void (*run)(const ConvProblem&, const Plan&, const Operands&, const Context&);
+};
+
+}  // namespace convext

@@ -1,0 +1,30 @@
+// The one place where threads are used.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+namespace convext {
+
+namespace internal {
+using TaskFn = void (*)(const void* body, int64_t task, int thread);
+void parallel_for(int threads, int64_t tasks, TaskFn fn, const void* body);
+}  // namespace internal
+
+// Calls body(task, thread) once for each task in [0, tasks), on at most `threads` threads; thread is in
+// [0, threads). Tasks are taken dynamically, so which thread runs a task is not fixed: a result may depend
+// on its task alone. With one thread no OpenMP region is opened (a forked child may then still convolve).
+// body must not throw.
+template <typename Body>
+void parallel_for(int threads, int64_t tasks, const Body& body) {
+  static_assert(std::is_invocable_v<const Body&, int64_t, int>);
+  if (threads <= 1 || tasks <= 1) {
+    for (int64_t task = 0; task < tasks; ++task) body(task, 0);
+    return;
+  }
+  internal::parallel_for(
+      threads, tasks,
+      [](const void* b, int64_t task, int thread) { (*static_cast<const Body*>(b))(task, thread); }, &body);
+}
+
+}  // namespace convext
