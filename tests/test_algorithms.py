@@ -1,0 +1,102 @@
+"""Every algorithm, on every instruction set that the machine has, on every problem that it does not refuse."""
+
+import numpy as np
+import pytest
+from convext import _C
+
+from helpers import grid
+from helpers.memory import SIDES
+from helpers.problem import PASSES, Problem, conv2d
+from helpers.reference import check_bound, check_exact, check_rms, unit_roundoff
+from helpers.run import ALGORITHMS, distinct_isas, given, refusal, run, torch_results
+
+
+def cases(problems: list[Problem], algorithms: list[str] = ALGORITHMS):
+    """A parametrisation over (problem, algorithm, isa); the problem first, so that its reference is computed once."""
+    return pytest.mark.parametrize(
+        ("problem", "algorithm", "isa"),
+        [
+            pytest.param(problem, algorithm, isa, id=f"{algorithm}-{isa}-{problem.id}")
+            for problem in problems
+            for algorithm in algorithms
+            if refusal(problem, algorithm) is None
+            for isa in distinct_isas(problem, algorithm)
+        ],
+    )
+
+
+@cases(grid.GRID)
+def test_exact_on_integers(problem: Problem, algorithm: str, isa: str) -> None:
+    operands, expected = given(problem, "integers")
+    for side in SIDES:
+        results = run(problem, operands, algorithm=algorithm, isa=isa, side=side)
+        for result, wanted in zip(results, expected, strict=True):
+            check_exact(result, wanted)
+
+
+@cases(grid.GRID)
+def test_error_bound(problem: Problem, algorithm: str, isa: str) -> None:
+    for data in ("zero-mean", "positive"):
+        operands, expected = given(problem, data)
+        results = run(problem, operands, algorithm=algorithm, isa=isa)
+        for result, wanted in zip(results, expected, strict=True):
+            check_bound(result, wanted, unit_roundoff(problem.dtype))
+
+
+# The reference adds term by term, as the definition is written: the bound holds for it, but torch's blocked sums are
+# more accurate. It is not what these problems get (the next test).
+@cases(grid.ACCURACY, [algorithm for algorithm in ALGORITHMS if algorithm != "reference"])
+def test_at_most_twice_the_error_of_torch(problem: Problem, algorithm: str, isa: str) -> None:
+    for data in ("zero-mean", "positive"):
+        operands, expected = given(problem, data)
+        results = run(problem, operands, algorithm=algorithm, isa=isa, threads=2)
+        for result, torchs, wanted in zip(results, torch_results(problem, operands), expected, strict=True):
+            check_bound(result, wanted, unit_roundoff(problem.dtype))
+            check_rms(result, torchs, wanted)
+
+
+@pytest.mark.parametrize("problem", grid.ACCURACY, ids=lambda p: p.id)
+def test_the_reference_is_the_last_resort(problem: Problem) -> None:
+    assert _C.plan(str(problem))["algorithm"] != "reference"
+
+
+@pytest.mark.parametrize("problem", grid.GRID, ids=lambda p: p.id)
+def test_something_computes_it_and_what_does_not_says_why(problem: Problem) -> None:
+    refusals = {algorithm: refusal(problem, algorithm) for algorithm in ALGORITHMS}
+    assert None in refusals.values()
+    for algorithm, text in refusals.items():
+        assert text is None or text.removeprefix(f"convext: {algorithm} cannot compute this: ") not in ("", text)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_grid_reaches_every_algorithm(algorithm: str) -> None:
+    """An algorithm that refused the whole grid would pass every test above."""
+    accepted = [problem for problem in grid.GRID if refusal(problem, algorithm) is None]
+    assert len(accepted) >= 100
+    assert {problem.dtype for problem in accepted} == {"f32", "f64"}
+
+
+@pytest.mark.parametrize("pass_", PASSES)
+def test_values_that_are_not_finite_go_where_they_belong(pass_: str) -> None:
+    """One NaN in what is read reaches the results whose sums contain it, and no others."""
+    problem = conv2d(4, 8, (9, 10), (3, 3), padding=grid.SAME).on(pass_)
+    for algorithm in ALGORITHMS:
+        if refusal(problem, algorithm) is not None:
+            continue
+        for isa in distinct_isas(problem, algorithm):
+            operands, _ = given(problem, "integers")
+            read = operands.output if pass_ == "input_grad" else operands.input
+            kept = read[0, 1, 4, 5]
+            read[0, 1, 4, 5] = np.nan
+            (result,) = run(problem, operands, algorithm=algorithm, isa=isa)
+            read[0, 1, 4, 5] = kept
+            reached = np.isnan(result)
+            if pass_ == "weight_grad":
+                assert reached[:, 1].all() and reached.sum() == problem.oc * 9
+            else:
+                assert reached[0, :, 3:6, 4:7].all() and reached.sum() == reached.shape[1] * 9
+
+
+def test_an_unknown_algorithm_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no algorithm is called 'magic'"):
+        _C.plan(str(conv2d(1, 1, (3, 3), (3, 3))), "", "magic")
