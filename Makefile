@@ -1,0 +1,73 @@
+# `make demo` and `make test` do everything on a fresh machine: they create .venv, install what is needed,
+# build the extension, and do their job. What is done once is remembered by stamps in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export CXX
+
+CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+
+# $(call require,a command that must succeed,the sentence that is printed if it does not)
+require = @{ $(1); } >/dev/null 2>&1 || { echo "convext: $(2)" >&2; exit 1; }
+
+.PHONY: demo test test-all build bench lint format clean
+
+demo: $(VENV)/.built $(VENV)/.demo-tools
+	$(BIN)/python -m examples.demo
+
+test: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools
+	$(BIN)/python -m pytest
+
+# Also the tests that take minutes each.
+test-all: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools
+	$(BIN)/python -m pytest -m ""
+
+build: $(VENV)/.built
+
+bench: $(VENV)/.built
+	$(BIN)/python benchmarks/call_overhead.py
+
+lint: $(VENV)/.tools
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+
+format: $(VENV)/.tools
+	$(BIN)/ruff check --fix --show-fixes
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+# Everything that was built or written by a run, but not the environment: for that, remove .venv too.
+clean:
+	rm -rf build dist *.egg-info demo-output convext/*.so convext/_build_info.py $(VENV)/.built
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# The environment, with what the build needs. PyTorch comes first and by its exact version: the extension
+# works with no other.
+$(VENV)/.torch:
+	$(call require,test "$$(uname -sm)" = "Linux x86_64",it runs on Linux on x86-64 only; this is $$(uname -sm).)
+	$(call require,$(PYTHON) -c 'import sys; sys.exit(sys.hexversion < 0x030b0000)',it needs Python 3.11 or newer as $(PYTHON); another is named by 'make PYTHON=...'.)
+	$(call require,$(PYTHON) -c 'import venv; import ensurepip',$(PYTHON) cannot make virtual environments: install its venv module (Debian: python3-venv).)
+	$(call require,$(PYTHON) -c 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")',$(PYTHON) lacks the header Python.h: install its development files (Debian: python3-dev).)
+	$(call require,echo 'int main() {}' | $(CXX) -std=c++20 -fopenmp -x c++ - -o /dev/null,it needs a C++20 compiler with OpenMP and '$(CXX)' is none: install g++ 10 or newer; another is named by 'make CXX=...'.)
+	@echo "convext: creating $(VENV) and installing PyTorch"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) torch==2.13.0
+	$(PIP_INSTALL) 'setuptools>=77' ninja
+	touch $@
+
+$(VENV)/.tools: requirements-dev.txt $(VENV)/.torch
+	$(PIP_INSTALL) -r $<
+	touch $@
+
+$(VENV)/.demo-tools: examples/requirements.txt $(VENV)/.torch
+	$(PIP_INSTALL) -r $<
+	touch $@
+
+$(VENV)/.built: $(CXX_FILES) setup.py pyproject.toml $(VENV)/.torch
+	@echo "convext: building the extension (minutes the first time)"
+	$(PIP_INSTALL) --no-build-isolation --no-deps --editable .
+	touch $@
