@@ -9,6 +9,7 @@
 // Reasons are string literals: asking costs nothing on the way of a call.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "core/context.h"
@@ -31,15 +32,26 @@ struct Blocks {
   int mr = 0, nv = 0;        // register tile: rows, vectors
   int64_t m = 0;             // rows of the product in one step (output channels, say)
   int64_t k = 0;             // channels summed in one step
-  int64_t rows = 0, cols = 0;  // pixels in one step
+  int64_t images = 0, rows = 0, cols = 0;  // pixels in one step
   int64_t chunks = 0;        // parts of a reduction that are summed apart
+  bool packed_weights = false;  // rearranged before the run, or read where they lie
+  bool column_taps = false;     // the panel holds a copy for each tap along w (algorithms/panel.h)
 };
+
+// <shape>_<dtype>_<MR>x<NR>_<isa>: the same in a plan, in the list of kernels, in a test id and in a report.
+struct KernelName {
+  const char* shape = "";
+  DType dtype = DType::kFloat32;
+  int mr = 0, nr = 0;
+  Isa isa = Isa::kScalar;
+};
+std::string to_string(const KernelName& name);
 
 // choose() fills in the algorithm and the isa; plan() the rest.
 struct Plan {
   const Algorithm* algorithm = nullptr;
   Isa isa = Isa::kScalar;
-  const char* kernel = "";
+  KernelName kernel;
   Blocks blocks;
   Workspace workspace;
 };

@@ -1,14 +1,16 @@
 #include "algorithms/choose.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
 namespace convext {
 
-extern const Algorithm kReference;
+extern const Algorithm kDense, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
+    &kDense,
     &kReference,
 };
 
@@ -38,6 +40,19 @@ Plan choose(const ConvProblem& problem, const Policy& policy) {
     }
   }
   throw std::invalid_argument("convext: no algorithm is called '" + std::string(policy.algorithm) + "'");
+}
+
+void run(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context) {
+  constexpr double kFlopsPerThread = 1 << 18;  // some 4 us of dense work, about what opening a region costs
+  Context used = context;
+  used.threads = static_cast<int>(std::clamp(problem.flops() / kFlopsPerThread, 1.0, static_cast<double>(context.threads)));
+  plan.algorithm->run(problem, plan, operands, used);
+}
+
+std::string to_string(const KernelName& name) {
+  if (name.mr == 0) return name.shape;
+  return std::string(name.shape) + (name.dtype == DType::kFloat32 ? "_f32_" : "_f64_") + std::to_string(name.mr) + "x" +
+         std::to_string(name.nr) + "_" + std::string(to_string(name.isa));
 }
 
 std::vector<Candidate> explain(const ConvProblem& problem, const Policy& policy) {

@@ -15,9 +15,8 @@ std::span<const Algorithm* const> all_algorithms();
 // policy.algorithm names none, or one that does not support the problem.
 Plan choose(const ConvProblem& problem, const Policy& policy);
 
-inline void run(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context) {
-  plan.algorithm->run(problem, plan, operands, context);
-}
+// Computes. A small problem runs on fewer threads than it is offered: opening a region costs microseconds.
+void run(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context);
 
 // For people: each algorithm with the reason why it was not taken, or nullptr for the one that was.
 struct Candidate {

@@ -102,7 +102,7 @@ const char* profitable(const ConvProblem&, const Policy&) { return nullptr; }
 
 Plan plan(const ConvProblem&, const Policy&) {
   Plan plan;
-  plan.kernel = "reference";
+  plan.kernel.shape = "reference";
   return plan;
 }
 

@@ -1,0 +1,121 @@
+// One axis of a correlation, and where a block of it is kept.
+//
+// The output pass and the input gradient are the same computation, a correlation: destination position o
+// and tap j read source position  o * stride + offset0 + j * offset_step.  For the input gradient of a
+// strided convolution the destination splits into phases (positions that are equal modulo the stride), and
+// each phase is such a correlation with stride 1 over a subset of the taps.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+
+#include "core/problem.h"
+
+namespace convext {
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
+
+struct Axis {
+  int64_t out = 0, in = 0;                // positions of the destination (of its phase) and of the source
+  int64_t stride = 1;                     // source positions a destination position
+  int64_t offset0 = 0, offset_step = 1;   // offset_step > 0
+  int64_t taps = 0;
+  int64_t tap0 = 0, tap_step = 1;         // tap j is the weight's tap tap0 + j * tap_step
+  int64_t out0 = 0, out_step = 1;         // position o of the phase is the destination's out0 + o * out_step
+
+  int64_t offset(int64_t tap) const { return offset0 + tap * offset_step; }
+  bool reads_outside() const {
+    return taps > 0 && out > 0 && (offset0 < 0 || offset(taps - 1) + (out - 1) * stride >= in);
+  }
+
+  // Takes away the taps that read nothing but zeros.
+  void drop_padding_taps() {
+    while (taps > 0 && offset0 + (out - 1) * stride < 0) {
+      offset0 += offset_step;
+      tap0 += tap_step;
+      --taps;
+    }
+    while (taps > 0 && offset(taps - 1) >= in) --taps;
+  }
+};
+
+// The axis of an output pass.
+inline Axis output_axis(PaddingMode mode, int64_t out, int64_t in, int64_t taps, int64_t stride, int64_t dilation, int64_t pad) {
+  Axis axis{.out = out, .in = in, .stride = stride, .offset0 = -pad, .offset_step = dilation, .taps = taps};
+  if (mode == PaddingMode::kZeros) axis.drop_padding_taps();
+  return axis;
+}
+
+// Phase `phase` < stride of an input gradient: input position phase + o * stride and tap t meet the output
+// position  (phase + o * stride + pad - t * dilation) / stride  where that is a whole number. Such taps are
+// stride / gcd(stride, dilation) apart; they are listed from the last to the first, so that offsets grow.
+inline Axis input_grad_axis(int64_t in_positions, int64_t out_positions, int64_t taps, int64_t stride, int64_t dilation,
+                            int64_t pad, int64_t phase) {
+  const int64_t step = stride / std::gcd(stride, dilation);
+  Axis axis{.out = phase < in_positions ? ceil_div(in_positions - phase, stride) : 0,
+            .in = out_positions,
+            .offset_step = step * dilation / stride,
+            .tap_step = -step,
+            .out0 = phase,
+            .out_step = stride};
+  for (int64_t t = taps - 1; t >= std::max<int64_t>(0, taps - step); --t)
+    if ((phase + pad - t * dilation) % stride == 0) {
+      axis.tap0 = t;
+      axis.taps = t / step + 1;
+      axis.offset0 = floor_div(phase + pad - t * dilation, stride);
+    }
+  axis.drop_padding_taps();
+  return axis;
+}
+
+// Where the source positions that a block [o, o + length) of an axis reads are kept: for every tap, the
+// positions of the block lie side by side from base(tap) on, whatever the stride. Taps share what they
+// have in common: those whose offsets are equal modulo the stride form a class, and within a class
+// neighbours are `shift` positions apart.
+class Strip {
+ public:
+  // shared: as above. Not shared: each tap has a copy of its own, `length` long.
+  Strip(const Axis& axis, int64_t length, bool shared) : axis_(axis), length_(length) {
+    const int64_t common = std::gcd(axis.stride, axis.offset_step);
+    classes_ = shared ? axis.stride / common : 1;
+    shift_ = shared ? std::min(axis.offset_step / common, length) : length;
+    contiguous_ = shared && shift_ == axis.offset_step / common;
+    per_class_ = axis.taps / classes_;
+    longer_classes_ = axis.taps % classes_;
+  }
+
+  int64_t base(int64_t tap) const { return class_base(tap % classes_) + tap / classes_ * shift_; }
+  int64_t size() const { return class_base(classes_); }
+  int64_t length() const { return length_; }
+  int64_t step() const { return axis_.stride; }
+
+  // Calls f(at, source, count): the strip's positions [at, at + count) come from source, source + stride, ...
+  template <typename F>
+  void each_piece(int64_t o, const F& f) const {
+    for (int64_t c = 0; c < std::min(classes_, axis_.taps); ++c) {
+      const int64_t taps = taps_of(c);
+      if (contiguous_) {
+        f(class_base(c), o * axis_.stride + axis_.offset(c), class_size(taps));
+      } else {
+        for (int64_t i = 0; i < taps; ++i)
+          f(class_base(c) + i * shift_, o * axis_.stride + axis_.offset(c + i * classes_), length_);
+      }
+    }
+  }
+
+ private:
+  int64_t taps_of(int64_t c) const { return per_class_ + (c < longer_classes_ ? 1 : 0); }
+  int64_t class_size(int64_t taps) const { return taps > 0 ? (taps - 1) * shift_ + length_ : 0; }
+  int64_t class_base(int64_t c) const {
+    const int64_t longer = std::min(c, longer_classes_);
+    return longer * class_size(per_class_ + 1) + (c - longer) * class_size(per_class_);
+  }
+
+  Axis axis_;
+  int64_t length_, classes_, shift_, per_class_, longer_classes_;
+  bool contiguous_;
+};
+
+}  // namespace convext

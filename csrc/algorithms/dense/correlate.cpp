@@ -1,0 +1,291 @@
+// Output pass and input gradient as an implicit matrix product: destination channels x pixels, summed over
+// source channels x taps. A task owns a block of pixels of one image; for each block of source channels it
+// packs a panel and runs every register tile over it, so the panel is read from L2 and each of its
+// NR-wide slices from L1, however many destination channels there are.
+#include <cmath>
+
+#include "algorithms/dense/dense.h"
+#include "algorithms/dense/pack_weights.h"
+#include "algorithms/panel.h"
+#include "algorithms/tiling.h"
+#include "core/parallel.h"
+
+namespace convext {
+namespace {
+
+// Cycles to copy a number into a panel. Measured about 0.25 for rows of 56, more for short and for strided ones.
+constexpr double kCopyCycles = 0.3;
+
+template <typename T>
+class Correlate {
+ public:
+  Correlate(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : c_(p), blocks_(blocks), tiles_(outer_product<T>(isa)), transpose_(transpose<T>(isa)) {}
+
+  // ---- planning
+  void plan(Blocks& b) const {
+    const Axis h = c_.axis_h(0), w = c_.axis_w(0);
+    const int64_t th = ceil_div(c_.kernel_h, c_.phases_h), tw = ceil_div(c_.kernel_w, c_.phases_w), lanes = tiles_.lanes;
+    const auto vectors = [&](int64_t pixels) { return ceil_div(pixels, lanes); };
+
+    // Shared columns or column taps: padded vectors at the end of each row against more copying.
+    const auto product_cycles = [&](int64_t lines, int64_t length) {
+      const Tile t = best_tile(tiles_, true, c_.m, vectors(length));
+      const EvenSplit r = EvenSplit::of_at_most(c_.m, t.mr), v = EvenSplit::of_at_most(vectors(length), t.nv);
+      return static_cast<double>(lines * r.parts * v.parts * th * tw) * tile_cycles(r.largest(), v.largest());
+    };
+    const double pixels = static_cast<double>(h.out * w.out);
+    b.column_taps = h.out > 1 && w.out <= kMaxFlatWidth &&
+                    product_cycles(1, h.out * w.out) + kCopyCycles * static_cast<double>(tw) * pixels <
+                        product_cycles(h.out, w.out) + kCopyCycles * pixels;
+
+    b.cols = std::min<int64_t>(w.out, b.column_taps ? kMaxFlatWidth : kMaxCols);
+    const int64_t line = b.column_taps ? h.out * w.out : b.cols;
+    b.packed_weights = vectors(line) * c_.n * (b.column_taps ? 1 : h.out) > kInPlaceVectors;
+    const Tile tile = best_tile(tiles_, b.packed_weights, c_.m, std::min(vectors(line), vectors(kMaxCols)));
+    b.mr = tile.mr, b.nv = tile.nv;
+
+    const int64_t nr = tile.nv * lanes;
+    const int64_t slice = b.column_taps ? th * tw * nr : th * (nr + (tw - 1) * std::min(w.offset_step, nr));
+    const int64_t fit = kL1Bytes / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(slice, 1));
+    b.k = EvenSplit::of_at_most(c_.k, std::clamp<int64_t>(fit, 1, kMaxSteps / std::max<int64_t>(1, th * tw) + 1)).largest();
+    b.m = c_.m;
+
+    // As many rows as keep the panel within L2, and the block of the result that the panels add to.
+    const auto bytes = [&](int64_t rows) {
+      const int64_t panel = PanelShape(h, w, rows, b.cols, b.column_taps).channel_pitch() * b.k;
+      const int64_t result = c_.phases_h * c_.phases_w > 1 ? c_.m * rows * b.cols : 0;
+      return static_cast<int64_t>(sizeof(T)) * std::max(2 * panel, result);
+    };
+    b.rows = 1;
+    while (b.rows < h.out && b.rows * b.cols < kMaxCols && bytes(b.rows + 1) <= kL2Bytes) ++b.rows;
+    b.rows = EvenSplit::of_at_most(h.out, b.rows).largest();
+  }
+
+  Workspace workspace() const {
+    int64_t rows = 0, cols = 0;
+    for (int64_t ph = 0; ph < c_.phases_h; ++ph) rows = std::max(rows, Strip(c_.axis_h(ph), blocks_.rows, true).size());
+    for (int64_t pw = 0; pw < c_.phases_w; ++pw) cols = std::max(cols, Strip(c_.axis_w(pw), blocks_.cols, !blocks_.column_taps).size());
+    Workspace w;
+    w.shared_bytes = blocks_.packed_weights ? align_up(sizeof(T) * static_cast<size_t>(c_.g * c_.weights_per_group())) : 0;
+    w.thread_bytes = panel_bytes(rows * cols) + 2 * steps_bytes() + (scattered() ? result_bytes() : 0);
+    return w;
+  }
+
+  // ---- running
+  void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
+    if (blocks_.packed_weights) pack_weights(o.weight, reinterpret_cast<T*>(context.shared()), context.threads);
+    const Axis h = c_.axis_h(0), w = c_.axis_w(0);
+    const Cut cut = best_cut(h.out, context.threads);
+    const EvenSplit rows{h.out, cut.row_blocks}, cols = EvenSplit::of_at_most(w.out, blocks_.cols);
+    const EvenSplit m{EvenSplit::of_at_most(c_.m, blocks_.mr).parts, cut.m_blocks};
+    const int64_t tasks = c_.n * c_.g * c_.phases_h * rows.parts * cols.parts * m.parts;
+    parallel_for(context.threads, tasks, [&](int64_t task, int thread) {
+      Task t;
+      const auto take = [&task](int64_t parts) {
+        const int64_t part = task % parts;
+        task /= parts;
+        return part;
+      };
+      const int64_t mi = take(m.parts), ci = take(cols.parts), ri = take(rows.parts);
+      t.phase_h = take(c_.phases_h), t.g = take(c_.g), t.n = take(c_.n);
+      t.tile0 = m.begin(mi), t.tile1 = t.tile0 + m.length(mi);
+      t.c0 = cols.begin(ci), t.c1 = t.c0 + cols.length(ci);
+      t.r0 = rows.begin(ri), t.r1 = t.r0 + rows.length(ri);
+      for (t.phase_w = 0; t.phase_w < c_.phases_w; ++t.phase_w) compute(t, workspace, o, context, thread);
+    });
+  }
+
+ private:
+  static constexpr int64_t kMaxFlatWidth = 256;  // wider rows are long enough by themselves
+  static constexpr int64_t kMaxCols = 768;
+  static constexpr int64_t kMaxSteps = 2048;
+  static constexpr int64_t kInPlaceVectors = 12;  // packing a weight costs what about 4 tiles of 3 vectors cost
+
+  struct Task {
+    int64_t n, g, phase_h, phase_w;
+    int64_t tile0, tile1;  // tiles of destination channels
+    int64_t r0, r1, c0, c1;
+  };
+
+  struct Cut {
+    int64_t row_blocks, m_blocks;
+  };
+
+  // The cut of one image into tasks that keeps all threads busy to the end. The sum of a pixel does not
+  // depend on it.
+  Cut best_cut(int64_t out_rows, int threads) const {
+    const int64_t least = ceil_div(out_rows, blocks_.rows);
+    const int64_t others = c_.n * c_.g * c_.phases_h;
+    Cut best{least, 1};
+    double best_cost = 0;
+    for (int64_t rb = least; rb <= std::min<int64_t>(out_rows, least + std::min(threads, 8)); ++rb)
+      for (int64_t mb = 1; mb <= std::min<int64_t>(threads, ceil_div(c_.m, blocks_.mr)); mb *= 2) {
+        const int64_t rounds = ceil_div(others * rb * mb, threads);
+        const double product = static_cast<double>(c_.m * c_.taps()) / static_cast<double>(mb) / (2 * tiles_.lanes);
+        const double copy = kCopyCycles * (1 + static_cast<double>(c_.kernel_h * rb) / static_cast<double>(out_rows)) * (blocks_.column_taps ? static_cast<double>(c_.kernel_w) : 1.0);
+        const double cost = static_cast<double>(rounds) / static_cast<double>(rb) * (product + copy);
+        if (best_cost == 0 || cost < best_cost * 0.98) best = {rb, mb}, best_cost = cost;
+      }
+    return best;
+  }
+
+  bool scattered() const { return c_.phases_h * c_.phases_w > 1; }
+  size_t panel_bytes(int64_t channel_pitch) const { return align_up(sizeof(T) * static_cast<size_t>(channel_pitch * blocks_.k)); }
+  size_t steps_bytes() const { return align_up(sizeof(int64_t) * static_cast<size_t>(blocks_.k * c_.taps())); }
+  size_t result_bytes() const { return align_up(sizeof(T) * static_cast<size_t>(c_.m * blocks_.rows * blocks_.cols)); }
+  PanelShape shape(const Axis& h, const Axis& w, int64_t rows, int64_t cols) const {
+    return PanelShape(h, w, std::min(rows, h.out), std::min(cols, w.out), blocks_.column_taps);
+  }
+
+  // The place of a phase's first packed weight in its group: the phases before it own the other taps.
+  int64_t packed_phase_offset(int64_t phase_h, int64_t phase_w) const {
+    int64_t taps = 0;
+    for (int64_t ph = 0; ph <= phase_h; ++ph) {
+      const int64_t th = c_.axis_h(ph).taps;
+      for (int64_t pw = 0; pw < (ph < phase_h ? c_.phases_w : phase_w); ++pw) taps += th * c_.axis_w(pw).taps;
+    }
+    return taps * c_.m * c_.k;
+  }
+
+  void pack_weights(const T* weight, T* packed, int threads) const {
+    const EvenSplit m = EvenSplit::of_at_most(c_.m, blocks_.mr), k = EvenSplit::of_at_most(c_.k, blocks_.k);
+    parallel_for(threads, c_.g * m.parts, [&](int64_t task, int) {
+      const int64_t g = task / m.parts, mi = task % m.parts;
+      T* phase = packed + g * c_.weights_per_group();
+      for (int64_t ph = 0; ph < c_.phases_h; ++ph)
+        for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
+          const Axis h = c_.axis_h(ph), w = c_.axis_w(pw);
+          const int64_t taps = h.taps * w.taps;
+          if (taps > 0)
+            for (int64_t ki = 0; ki < k.parts; ++ki)
+              pack_weight_tile(phase + taps * (c_.m * k.begin(ki) + m.begin(mi) * k.length(ki)),
+                               weight + g * c_.weights_per_group() + m.begin(mi) * c_.weight_m + k.begin(ki) * c_.weight_k, c_, h, w,
+                               m.length(mi), k.length(ki), transpose_);
+          phase += taps * c_.m * c_.k;
+        }
+    });
+  }
+
+  void compute(const Task& t, const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context, int thread) const {
+    const Axis h = c_.axis_h(t.phase_h), w = c_.axis_w(t.phase_w);
+    const int64_t r1 = std::min(t.r1, h.out), c1 = std::min(t.c1, w.out);
+    if (t.r0 >= r1 || t.c0 >= c1) return;
+    const int64_t rows = r1 - t.r0, cols = c1 - t.c0, taps = h.taps * w.taps;
+    const PanelShape panel_shape = shape(h, w, rows, cols);
+
+    std::byte* scratch = context.of_thread(workspace, thread);
+    auto* b_offset = reinterpret_cast<int64_t*>(scratch);
+    auto* a_offset = reinterpret_cast<int64_t*>(scratch + steps_bytes());
+    auto* result = reinterpret_cast<T*>(scratch + 2 * steps_bytes());
+    auto* panel = reinterpret_cast<T*>(scratch + 2 * steps_bytes() + (scattered() ? result_bytes() : 0));
+    T* plane = o.destination + (t.n * c_.g + t.g) * c_.m * c_.out_pixels();
+    const T* source = o.source + (t.n * c_.g + t.g) * c_.k * c_.in_pixels();
+    const T* weight = o.weight + t.g * c_.weights_per_group();
+    const T* packed = reinterpret_cast<const T*>(context.shared()) + t.g * c_.weights_per_group() +
+                      (blocks_.packed_weights && scattered() ? packed_phase_offset(t.phase_h, t.phase_w) : 0);
+
+    Product product;
+    product.bias = o.bias == nullptr ? nullptr : o.bias + t.g * c_.m;
+    product.c = scattered() ? result : plane + t.r0 * c_.out_w + t.c0;
+    product.c_stride = scattered() ? rows * cols : c_.out_pixels();
+    product.lines = blocks_.column_taps ? 1 : rows;
+    product.length = blocks_.column_taps ? rows * cols : cols;
+    product.b_line = panel_shape.row_pitch();
+    product.c_line = scattered() ? cols : c_.out_w;
+    product.a_offset = a_offset, product.b_offset = b_offset, product.b = panel;
+
+    const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
+    for (int64_t ki = 0; ki < k.parts; ++ki) {
+      const int64_t k0 = k.begin(ki), channels = k.length(ki);
+      panel_shape.pack(panel, source + k0 * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.r0, t.c0, c_.padding_mode);
+      product.steps = 0;
+      for (int64_t i = 0; i < channels; ++i)
+        for (int64_t th = 0; th < h.taps; ++th)
+          for (int64_t tw = 0; tw < w.taps; ++tw, ++product.steps) {
+            b_offset[product.steps] = i * panel_shape.channel_pitch() + panel_shape.tap_offset(th, tw);
+            a_offset[product.steps] = i * c_.weight_k + (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
+          }
+      product.start = ki > 0 ? Start::kAccumulate : product.bias != nullptr ? Start::kRowBias : Start::kZero;
+      product.weight = weight + k0 * c_.weight_k;
+      product.packed = packed + taps * c_.m * k0;
+      multiply(product, t.tile0, t.tile1);
+    }
+    if (scattered()) scatter(result, t, h, w, rows, cols, plane);
+  }
+
+  struct Product {
+    const T *weight, *packed, *bias, *b;
+    const int64_t *a_offset, *b_offset;
+    T* c;
+    int64_t steps, c_stride, lines, length, b_line, c_line;
+    Start start;
+  };
+
+  // The register tiles [tile0, tile1) of destination channels, over all lines of the block.
+  void multiply(const Product& p, int64_t tile0, int64_t tile1) const {
+    const EvenSplit m = EvenSplit::of_at_most(c_.m, blocks_.mr);
+    const EvenSplit v = EvenSplit::of_at_most(ceil_div(p.length, tiles_.lanes), blocks_.nv);
+    const T* rows[kOuterProductMaxMr];
+    OuterProductArgs<T> args{};
+    args.rows = rows, args.a_offset = p.a_offset, args.b_offset = p.b_offset;
+    args.steps = p.steps, args.c_stride = p.c_stride, args.start = p.start;
+    for (int64_t line = 0; line < p.lines; ++line)
+      for (int64_t vi = 0; vi < v.parts; ++vi) {
+        const int64_t j0 = v.begin(vi) * tiles_.lanes, j1 = std::min(p.length, (v.begin(vi) + v.length(vi)) * tiles_.lanes);
+        args.b = p.b + line * p.b_line + j0;
+        args.columns = j1 - j0;
+        for (int64_t mi = tile0; mi < tile1; ++mi) {
+          const int64_t first = m.begin(mi), mr = m.length(mi);
+          args.c = p.c + first * p.c_stride + line * p.c_line + j0;
+          args.bias = p.bias == nullptr ? nullptr : p.bias + first;
+          if (blocks_.packed_weights) {
+            args.a = p.packed + first * p.steps;
+            tiles_.packed[v.length(vi) - 1][mr - 1](args);
+          } else {
+            for (int64_t r = 0; r < mr; ++r) rows[r] = p.weight + (first + r) * c_.weight_m;
+            tiles_.rows[v.length(vi) - 1][mr - 1](args);
+          }
+        }
+      }
+  }
+
+  // From [channel][row][column] of one phase to its places in the destination.
+  void scatter(const T* result, const Task& t, const Axis& h, const Axis& w, int64_t rows, int64_t cols, T* plane) const {
+    const EvenSplit tiles = EvenSplit::of_at_most(c_.m, blocks_.mr);
+    for (int64_t m = tiles.begin(t.tile0); m < tiles.begin(t.tile1); ++m)
+      for (int64_t r = 0; r < rows; ++r) {
+        const T* src = result + (m * rows + r) * cols;
+        T* dst = plane + m * c_.out_pixels() + (h.out0 + (t.r0 + r) * h.out_step) * c_.out_w + w.out0 + t.c0 * w.out_step;
+        for (int64_t j = 0; j < cols; ++j) dst[j * w.out_step] = src[j];
+      }
+  }
+
+  Correlation c_;
+  Blocks blocks_;
+  const OuterProductTiles<T>& tiles_;
+  TransposeFn<T> transpose_;
+};
+
+}  // namespace
+
+template <typename T>
+Plan plan_correlation(const ConvProblem& p, Isa isa) {
+  Plan plan;
+  Correlate<T>(p, isa, {}).plan(plan.blocks);
+  plan.workspace = Correlate<T>(p, isa, plan.blocks).workspace();
+  plan.kernel = {"outer_product", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
+  return plan;
+}
+
+template <typename T>
+void run_correlation(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
+  Correlate<T>(p, plan.isa, plan.blocks).run(plan.workspace, CorrelationOperands<T>(p, operands), context);
+}
+
+template Plan plan_correlation<float>(const ConvProblem&, Isa);
+template Plan plan_correlation<double>(const ConvProblem&, Isa);
+template void run_correlation<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+template void run_correlation<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+
+}  // namespace convext

@@ -1,0 +1,284 @@
+// Weight gradient as a matrix product over pixels, with output channels in the lanes:
+//
+//   gradient[(ic, kh, kw)][oc]  =  sum over pixels  input[ic][pixel moved by the tap] * output[pixel][oc]
+//
+// A step is a pixel. The output's block is transposed to [pixel][oc] once; the input is broadcast number by
+// number from where it lies, or, if a tap reads the padding, from a padded copy of the block's rows. The
+// sums over chunks of pixels are kept apart, added in the order of the chunks and transposed to the weight's
+// layout. The chunks follow from the problem alone, so the result does not depend on the threads.
+#include "algorithms/dense/dense.h"
+#include "algorithms/panel.h"
+#include "algorithms/tiling.h"
+#include "core/context.h"
+#include "core/parallel.h"
+
+namespace convext {
+namespace {
+
+template <typename T>
+class WeightGrad {
+ public:
+  WeightGrad(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : p_(p),
+        blocks_(blocks),
+        tiles_(outer_product<T>(isa)),
+        transpose_(transpose<T>(isa)),
+        icg_(p.ic_per_group()),
+        ocg_(p.oc_per_group()),
+        rows_(icg_ * p.taps()) {
+    const auto outside = [](int64_t out, int64_t in, int64_t taps, int64_t stride, int64_t dilation, int64_t pad) {
+      return pad > 0 || (out - 1) * stride + (taps - 1) * dilation - pad >= in;
+    };
+    padded_ = outside(p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top) ||
+              outside(p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left);
+  }
+
+  void plan(Blocks& b) const {
+    const int64_t lanes = tiles_.lanes, vectors = ceil_div(ocg_, lanes);
+    const Tile tile = best_tile(tiles_, false, rows_, vectors);
+    b.mr = tile.mr, b.nv = tile.nv;
+
+    // Pixels: a slice [pixel][NR] of the transposed output stays in L1.
+    const int64_t steps = kL1Bytes / (static_cast<int64_t>(sizeof(T)) * tile.nv * lanes);
+    b.cols = EvenSplit::of_at_most(p_.ow, steps).largest();
+    b.rows = EvenSplit::of_at_most(p_.oh, std::max<int64_t>(1, steps / b.cols)).largest();
+    b.images = EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, steps / (p_.oh * p_.ow))).largest();
+
+    // Channels: the transposed block and the padded rows share L2.
+    b.m = EvenSplit::of_at_most(vectors, kMaxOcVectors).largest() * lanes;
+    const int64_t plane = padded_ ? b.images * panel_rows(b.rows) * panel_cols(b.cols) : 1;
+    const int64_t fit = std::min(kL2Bytes / 2 / (static_cast<int64_t>(sizeof(T)) * plane), kMaxRows / p_.taps());
+    b.k = EvenSplit::of_at_most(icg_, std::max<int64_t>(1, fit)).largest();
+
+    // Chunks: enough tasks for many threads, as long as each sums many pixels and the partial sums are few.
+    const int64_t blocks = pixel_blocks(b), apart = p_.g * ceil_div(icg_, b.k) * ceil_div(ocg_, b.m);
+    const int64_t wanted = ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
+    const int64_t affordable = kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
+    b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, std::max<int64_t>(1, blocks));
+  }
+
+  Workspace workspace() const {
+    Workspace w;
+    w.shared_bytes = partial_bytes() + align_up(sizeof(T) * static_cast<size_t>(p_.bias ? blocks_.chunks * p_.oc : 0));
+    w.thread_bytes = 3 * steps_bytes() + row_offset_bytes() + transposed_bytes() + panel_bytes();
+    return w;
+  }
+
+  void run(const Workspace& workspace, const Operands& o, const Context& context) const {
+    const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k);
+    const EvenSplit oc = EvenSplit::of_at_most(ceil_div(ocg_, tiles_.lanes), blocks_.m / tiles_.lanes);
+    const EvenSplit chunks{pixel_blocks(blocks_), blocks_.chunks};
+    parallel_for(context.threads, p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
+      Task t;
+      t.chunk = task % chunks.parts, task /= chunks.parts;
+      const int64_t oi = task % oc.parts, ii = task / oc.parts % ic.parts;
+      t.g = task / oc.parts / ic.parts;
+      t.block0 = chunks.begin(t.chunk), t.block1 = t.block0 + chunks.length(t.chunk);
+      t.ic0 = ic.begin(ii), t.ic1 = t.ic0 + ic.length(ii);
+      t.oc0 = oc.begin(oi) * tiles_.lanes, t.oc1 = std::min(ocg_, (oc.begin(oi) + oc.length(oi)) * tiles_.lanes);
+      sum_chunk(t, o, Scratch(*this, workspace, context, thread));
+    });
+    reduce(o, context);
+  }
+
+ private:
+  static constexpr int64_t kMaxOcVectors = 12;
+  static constexpr int64_t kMaxRows = 1024;
+  static constexpr int64_t kMaxTasks = 64;
+  static constexpr double kFlopsPerTask = 1 << 22;
+  static constexpr int64_t kMaxPartialBytes = 4 << 20;
+
+  struct Task {
+    int64_t g, chunk, block0, block1, ic0, ic1, oc0, oc1;
+  };
+
+  // Output pixels of one step: images [n0, n0 + images) x rows x columns.
+  struct PixelBlock {
+    int64_t n0, images, r0, rows, c0, cols;
+    int64_t steps() const { return images * rows * cols; }
+  };
+
+  struct Scratch {
+    int64_t *a_offset, *b_offset, *zeros, *row_offset;
+    T *transposed, *panel, *partial, *bias;
+    Scratch(const WeightGrad& w, const Workspace& workspace, const Context& context, int thread) {
+      std::byte* at = context.of_thread(workspace, thread);
+      const auto take = [&at](size_t bytes) {
+        std::byte* here = at;
+        at += bytes;
+        return here;
+      };
+      a_offset = reinterpret_cast<int64_t*>(take(w.steps_bytes()));
+      b_offset = reinterpret_cast<int64_t*>(take(w.steps_bytes()));
+      zeros = reinterpret_cast<int64_t*>(take(w.steps_bytes()));
+      row_offset = reinterpret_cast<int64_t*>(take(w.row_offset_bytes()));
+      transposed = reinterpret_cast<T*>(take(w.transposed_bytes()));
+      panel = reinterpret_cast<T*>(take(w.panel_bytes()));
+      partial = reinterpret_cast<T*>(context.shared());
+      bias = reinterpret_cast<T*>(context.shared() + w.partial_bytes());
+    }
+  };
+
+  size_t partial_bytes() const { return align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * p_.weight_count())); }
+  size_t steps_bytes() const { return align_up(sizeof(int64_t) * static_cast<size_t>(max_steps())); }
+  size_t row_offset_bytes() const { return align_up(sizeof(int64_t) * static_cast<size_t>(blocks_.k * p_.taps())); }
+  size_t transposed_bytes() const { return align_up(sizeof(T) * static_cast<size_t>(max_steps() * blocks_.m)); }
+  size_t panel_bytes() const {
+    return padded_ ? align_up(sizeof(T) * static_cast<size_t>(blocks_.images * blocks_.k * panel_rows(blocks_.rows) * panel_cols(blocks_.cols))) : 0;
+  }
+  int64_t max_steps() const { return blocks_.images * blocks_.rows * blocks_.cols; }
+
+  // Input rows and columns that a block of output rows and columns reads.
+  int64_t panel_rows(int64_t rows) const { return (rows - 1) * p_.stride_h + (p_.kh - 1) * p_.dilation_h + 1; }
+  int64_t panel_cols(int64_t cols) const { return (cols - 1) * p_.stride_w + (p_.kw - 1) * p_.dilation_w + 1; }
+
+  int64_t pixel_blocks(const Blocks& b) const { return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols); }
+
+  PixelBlock pixel_block(int64_t i) const {
+    const EvenSplit c = EvenSplit::of_at_most(p_.ow, blocks_.cols), r = EvenSplit::of_at_most(p_.oh, blocks_.rows),
+                    n = EvenSplit::of_at_most(p_.n, blocks_.images);
+    const int64_t ci = i % c.parts, ri = i / c.parts % r.parts, ni = i / c.parts / r.parts;
+    return {n.begin(ni), n.length(ni), r.begin(ri), r.length(ri), c.begin(ci), c.length(ci)};
+  }
+
+  T* partial(T* partials, int64_t chunk, int64_t g) const { return partials + chunk * p_.weight_count() + g * rows_ * ocg_; }
+
+  void sum_chunk(const Task& t, const Operands& o, const Scratch& s) const {
+    for (int64_t block = t.block0; block < t.block1; ++block) {
+      const PixelBlock px = pixel_block(block);
+      const Start start = block == t.block0 ? Start::kZero : Start::kAccumulate;
+      const T* base = input_block(t, px, static_cast<const T*>(o.input), s);
+      const EvenSplit v = EvenSplit::of_at_most(ceil_div(t.oc1 - t.oc0, tiles_.lanes), blocks_.nv);
+      for (int64_t vi = 0; vi < v.parts; ++vi) {
+        const int64_t j0 = t.oc0 + v.begin(vi) * tiles_.lanes, pitch = v.length(vi) * tiles_.lanes;
+        const int64_t columns = std::min(t.oc1 - j0, pitch);
+        transpose_output(px, static_cast<const T*>(o.output) + (t.g * ocg_ + j0) * p_.output_pixels(), columns, pitch, s.transposed);
+        for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * pitch;
+        multiply(t, px.steps(), v.length(vi), j0, columns, start, base, s);
+        if (p_.bias && t.ic0 == 0) add_bias(t, px.steps(), v.length(vi), j0, columns, start, s);
+      }
+    }
+  }
+
+  // Sets a_offset (by pixel) and row_offset (by input channel and tap) and returns what they are relative to:
+  // the input itself, or the padded copy.
+  const T* input_block(const Task& t, const PixelBlock& px, const T* input, const Scratch& s) const {
+    const int64_t r0 = px.r0 * p_.stride_h - p_.pad_top, c0 = px.c0 * p_.stride_w - p_.pad_left;
+    const int64_t height = panel_rows(px.rows), width = panel_cols(px.cols), channels = t.ic1 - t.ic0;
+    const int64_t pitch = padded_ ? width : p_.iw, plane = padded_ ? height * width : p_.input_pixels();
+    const int64_t image = padded_ ? channels * plane : p_.ic * plane;
+    const T* first = input + (px.n0 * p_.ic + t.g * icg_ + t.ic0) * p_.input_pixels();
+    if (padded_) {
+      for (int64_t i = 0; i < px.images; ++i)
+        for (int64_t c = 0; c < channels; ++c)
+          for (int64_t r = 0; r < height; ++r) {
+            T* dst = s.panel + i * image + c * plane + r * pitch;
+            const int64_t ih = source_index(p_.padding_mode, r0 + r, p_.ih);
+            const T* row = first + (i * p_.ic + c) * p_.input_pixels() + ih * p_.iw;
+            if (ih < 0 || ih >= p_.ih)
+              std::memset(dst, 0, static_cast<size_t>(width) * sizeof(T));
+            else
+              copy_row(dst, row, p_.iw, c0, 1, width, p_.padding_mode);
+          }
+    }
+    int64_t* a = s.a_offset;
+    for (int64_t i = 0; i < px.images; ++i)
+      for (int64_t r = 0; r < px.rows; ++r)
+        for (int64_t c = 0; c < px.cols; ++c) *a++ = i * image + r * p_.stride_h * pitch + c * p_.stride_w;
+    int64_t* row = s.row_offset;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t kh = 0; kh < p_.kh; ++kh)
+        for (int64_t kw = 0; kw < p_.kw; ++kw) *row++ = c * plane + kh * p_.dilation_h * pitch + kw * p_.dilation_w;
+    return padded_ ? s.panel : first + r0 * p_.iw + c0;
+  }
+
+  // To [pixel][output channel], `pitch` apart.
+  void transpose_output(const PixelBlock& px, const T* output, int64_t channels, int64_t pitch, T* dst) const {
+    // A block of part of a row has one row, so that its pixels adjoin.
+    const int64_t pixels = px.rows * px.cols;
+    for (int64_t i = 0; i < px.images; ++i)
+      transpose_(output + (px.n0 + i) * p_.oc * p_.output_pixels() + px.r0 * p_.ow + px.c0, p_.output_pixels(), channels, pixels,
+                 dst + i * pixels * pitch, pitch);
+  }
+
+  void multiply(const Task& t, int64_t steps, int64_t nv, int64_t j0, int64_t columns, Start start, const T* base, const Scratch& s) const {
+    const T* rows[kOuterProductMaxMr];
+    OuterProductArgs<T> args{};
+    args.rows = rows, args.a_offset = s.a_offset, args.b = s.transposed, args.b_offset = s.b_offset;
+    args.steps = steps, args.c_stride = ocg_, args.columns = columns, args.start = start;
+    T* c = partial(s.partial, t.chunk, t.g) + t.ic0 * p_.taps() * ocg_ + j0;
+    const EvenSplit m = EvenSplit::of_at_most((t.ic1 - t.ic0) * p_.taps(), blocks_.mr);
+    for (int64_t mi = 0; mi < m.parts; ++mi) {
+      const int64_t first = m.begin(mi), mr = m.length(mi);
+      for (int64_t r = 0; r < mr; ++r) rows[r] = base + s.row_offset[first + r];
+      args.c = c + first * ocg_;
+      tiles_.rows[nv - 1][mr - 1](args);
+    }
+  }
+
+  // The bias gradient is one more row of the product, whose input is 1 everywhere.
+  void add_bias(const Task& t, int64_t steps, int64_t nv, int64_t j0, int64_t columns, Start start, const Scratch& s) const {
+    const T one = 1;
+    const T* rows[] = {&one};
+    std::fill_n(s.zeros, steps, 0);
+    OuterProductArgs<T> args{};
+    args.rows = rows, args.a_offset = s.zeros, args.b = s.transposed, args.b_offset = s.b_offset;
+    args.steps = steps, args.c = s.bias + t.chunk * p_.oc + t.g * ocg_ + j0, args.columns = columns, args.start = start;
+    tiles_.rows[nv - 1][0](args);
+  }
+
+  // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout.
+  void reduce(const Operands& o, const Context& context) const {
+    T* partials = reinterpret_cast<T*>(context.shared());
+    T* weight = o.written<T>(o.weight);
+    const EvenSplit m = EvenSplit::of_at_most(rows_, kReduceRows);
+    parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
+      const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
+      T* sum = partial(partials, 0, g) + first * ocg_;
+      for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) {
+        const T* part = partial(partials, chunk, g) + first * ocg_;
+        for (int64_t i = 0; i < count * ocg_; ++i) sum[i] += part[i];
+      }
+      transpose_(sum, ocg_, count, ocg_, weight + g * rows_ * ocg_ + first, rows_);
+    });
+    if (!p_.bias) return;
+    const T* part = reinterpret_cast<const T*>(context.shared() + partial_bytes());
+    T* bias = o.written<T>(o.bias);
+    for (int64_t c = 0; c < p_.oc; ++c) {
+      bias[c] = part[c];
+      for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) bias[c] += part[chunk * p_.oc + c];
+    }
+  }
+
+  static constexpr int64_t kReduceRows = 64;
+
+  const ConvProblem& p_;
+  Blocks blocks_;
+  const OuterProductTiles<T>& tiles_;
+  TransposeFn<T> transpose_;
+  int64_t icg_, ocg_, rows_;
+  bool padded_;
+};
+
+}  // namespace
+
+template <typename T>
+Plan plan_weight_grad(const ConvProblem& p, Isa isa) {
+  Plan plan;
+  WeightGrad<T>(p, isa, {}).plan(plan.blocks);
+  plan.workspace = WeightGrad<T>(p, isa, plan.blocks).workspace();
+  plan.kernel = {"outer_product", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
+  return plan;
+}
+
+template <typename T>
+void run_weight_grad(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
+  WeightGrad<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
+}
+
+template Plan plan_weight_grad<float>(const ConvProblem&, Isa);
+template Plan plan_weight_grad<double>(const ConvProblem&, Isa);
+template void run_weight_grad<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+template void run_weight_grad<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+
+}  // namespace convext

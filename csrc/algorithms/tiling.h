@@ -1,0 +1,54 @@
+// Cutting a product into register tiles and cache blocks.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/isa.h"
+#include "kernels/tables.h"
+
+namespace convext {
+
+// Caches of the smallest machines in use (since Haswell and Zen): blocks are derived from these and not
+// from the machine at hand, so that a problem is computed alike everywhere.
+inline constexpr int64_t kL1Bytes = 32 << 10;
+inline constexpr int64_t kL2Bytes = 256 << 10;
+
+// [0, size) in `parts` parts whose sizes differ by one at most: part i is [begin(i), begin(i + 1)).
+struct EvenSplit {
+  int64_t size, parts;
+  static EvenSplit of_at_most(int64_t size, int64_t largest) { return {size, std::max<int64_t>(1, (size + largest - 1) / largest)}; }
+  int64_t begin(int64_t i) const { return i * (size / parts) + std::min(i, size % parts); }
+  int64_t length(int64_t i) const { return size / parts + (i < size % parts ? 1 : 0); }
+  int64_t largest() const { return (size + parts - 1) / parts; }
+};
+
+struct Tile {
+  int mr = 1, nv = 1;
+};
+
+// Cycles of one step of an mr x nv tile: two FMA and two loads a cycle, four cycles from an accumulator to
+// its next use (Skylake to Sapphire Rapids; Zen 4 is alike).
+inline double tile_cycles(int64_t mr, int64_t nv) {
+  return std::max({static_cast<double>(mr * nv) / 2, static_cast<double>(mr + nv) / 2 + 0.5, 4.0});
+}
+
+// The tile with the least work for a product of `rows` rows and `vectors` vectors, each cut evenly.
+template <typename T>
+Tile best_tile(const OuterProductTiles<T>& tiles, bool packed, int64_t rows, int64_t vectors) {
+  Tile best;
+  double best_cycles = 0;
+  for (int nv = 1; nv <= kOuterProductMaxNv; ++nv) {
+    const int mr = packed ? tiles.max_packed_mr[nv - 1] : tiles.max_rows_mr[nv - 1];
+    if (mr == 0) continue;
+    const EvenSplit r = EvenSplit::of_at_most(rows, mr), v = EvenSplit::of_at_most(vectors, nv);
+    const double cycles = tile_cycles(r.largest(), v.largest()) * static_cast<double>(r.parts) * static_cast<double>(v.parts);
+    if (best_cycles == 0 || cycles < best_cycles) {
+      best = {static_cast<int>(r.largest()), static_cast<int>(v.largest())};
+      best_cycles = cycles;
+    }
+  }
+  return best;
+}
+
+}  // namespace convext

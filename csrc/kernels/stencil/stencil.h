@@ -1,0 +1,46 @@
+// The stencil micro-kernel: one plane of a depthwise convolution. Rows of the output stay in registers
+// while all taps are summed; a tap is an offset into the (padded) input plane and a number.
+//
+//   y[r * y_pitch + j]  =  bias + sum_{t < taps}  weight[t] * x[offset[t] + r * x_pitch + j]
+//                                                          r < rows, j < columns
+//
+// Memory: nothing needs alignment; exactly the numbers of the formula are read and written. y must not
+// overlap x. Taps are summed in their order, whatever the tile.
+#pragma once
+
+#include <stdint.h>
+
+namespace convext {
+
+template <typename T>
+struct StencilArgs {
+  const T* x;
+  int64_t x_pitch;
+  const int64_t* offset;
+  const T* weight;
+  int64_t taps;
+  T* y;
+  int64_t y_pitch;
+  int64_t rows, columns;
+  T bias;
+  bool accumulate;  // y holds earlier taps: add to it, and leave the bias out
+};
+
+template <typename T>
+using StencilFn = void (*)(const StencilArgs<T>&);
+
+// One kernel for each number type: it walks the plane with its tile of rows x vectors.
+template <typename T>
+struct StencilKernel {
+  int lanes, rows, vectors;
+  StencilFn<T> fn;
+};
+
+struct StencilTable {
+  StencilKernel<float> f32;
+  StencilKernel<double> f64;
+};
+
+extern const StencilTable kStencilScalar, kStencilAvx2, kStencilAvx512;
+
+}  // namespace convext

@@ -1,0 +1,47 @@
+// The kernel tables of an instruction set, for the algorithms.
+#pragma once
+
+#include <type_traits>
+
+#include "core/isa.h"
+#include "kernels/inner_product/inner_product.h"
+#include "kernels/outer_product/outer_product.h"
+#include "kernels/stencil/stencil.h"
+#include "kernels/transpose/transpose.h"
+
+namespace convext {
+
+// kernels<T>(table): the part of a table for one number type.
+template <typename T, typename Table>
+const auto& kernels_of(const Table& table) {
+  if constexpr (std::is_same_v<T, float>)
+    return table.f32;
+  else
+    return table.f64;
+}
+
+template <typename T>
+const OuterProductTiles<T>& outer_product(Isa isa) {
+  constexpr const OuterProductTable* kTables[] = {&kOuterProductScalar, &kOuterProductAvx2, &kOuterProductAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const InnerProductTiles<T>& inner_product(Isa isa) {
+  constexpr const InnerProductTable* kTables[] = {&kInnerProductScalar, &kInnerProductAvx2, &kInnerProductAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const StencilKernel<T>& stencil(Isa isa) {
+  constexpr const StencilTable* kTables[] = {&kStencilScalar, &kStencilAvx2, &kStencilAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+TransposeFn<T> transpose(Isa isa) {
+  constexpr const TransposeTable* kTables[] = {&kTransposeScalar, &kTransposeAvx2, &kTransposeAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+}  // namespace convext

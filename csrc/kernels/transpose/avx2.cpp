@@ -1,0 +1,6 @@
+// The transposes of AVX2.
+#include "simd/avx2.h"
+
+#include "kernels/transpose/kernel-inl.h"
+
+extern const convext::TransposeTable convext::kTransposeAvx2 = {Transpose<F32>::run, Transpose<F64>::run};

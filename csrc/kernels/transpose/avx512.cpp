@@ -1,0 +1,6 @@
+// The transposes of AVX-512.
+#include "simd/avx512.h"
+
+#include "kernels/transpose/kernel-inl.h"
+
+extern const convext::TransposeTable convext::kTransposeAvx512 = {Transpose<F32>::run, Transpose<F64>::run};

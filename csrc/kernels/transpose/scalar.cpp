@@ -1,0 +1,6 @@
+// The transposes of machines without AVX2.
+#include "simd/scalar.h"
+
+#include "kernels/transpose/kernel-inl.h"
+
+extern const convext::TransposeTable convext::kTransposeScalar = {Transpose<F32>::run, Transpose<F64>::run};

@@ -1,0 +1,85 @@
+// AVX2 + FMA vectors: 8 floats or 4 doubles, 16 registers. See scalar.h for the rules of this folder.
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+
+namespace {
+
+#define CONVEXT_INLINE inline __attribute__((always_inline))
+
+// A window into this row, 8 - n words from its middle, has n words set and then zeros.
+alignas(32) constexpr int32_t kTailMask32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+alignas(32) constexpr int64_t kTailMask64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
+
+struct F32 {
+  using T = float;
+  static constexpr int kLanes = 8;
+  static constexpr int kRegisters = 16;
+  static constexpr bool kFreeTail = false;  // vmaskmov costs a second micro-operation
+  __m256 v;
+
+  static CONVEXT_INLINE __m256i mask(int64_t n) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kTailMask32 + 8 - n));
+  }
+  static CONVEXT_INLINE F32 broadcast(T value) { return {_mm256_set1_ps(value)}; }
+  static CONVEXT_INLINE F32 zero() { return {_mm256_setzero_ps()}; }
+  static CONVEXT_INLINE F32 load(const T* p) { return {_mm256_loadu_ps(p)}; }
+  static CONVEXT_INLINE F32 load_tail(const T* p, int64_t n) { return {_mm256_maskload_ps(p, mask(n))}; }
+  CONVEXT_INLINE void store(T* p) const { _mm256_storeu_ps(p, v); }
+  CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm256_maskstore_ps(p, mask(n), v); }
+  static CONVEXT_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+  // See scalar.h.
+  template <int D>
+  static CONVEXT_INLINE F32 merge_low(F32 a, F32 b) {
+    if constexpr (D == 4) return {_mm256_permute2f128_ps(a.v, b.v, 0x20)};
+    if constexpr (D == 2) return {_mm256_shuffle_ps(a.v, b.v, 0x44)};
+    if constexpr (D == 1) return {_mm256_blend_ps(a.v, _mm256_moveldup_ps(b.v), 0xaa)};
+  }
+  template <int D>
+  static CONVEXT_INLINE F32 merge_high(F32 a, F32 b) {
+    if constexpr (D == 4) return {_mm256_permute2f128_ps(a.v, b.v, 0x31)};
+    if constexpr (D == 2) return {_mm256_shuffle_ps(a.v, b.v, 0xee)};
+    if constexpr (D == 1) return {_mm256_blend_ps(_mm256_movehdup_ps(a.v), b.v, 0xaa)};
+  }
+  CONVEXT_INLINE T sum() const {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+  }
+};
+
+struct F64 {
+  using T = double;
+  static constexpr int kLanes = 4;
+  static constexpr int kRegisters = 16;
+  static constexpr bool kFreeTail = false;
+  __m256d v;
+
+  static CONVEXT_INLINE __m256i mask(int64_t n) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kTailMask64 + 4 - n));
+  }
+  static CONVEXT_INLINE F64 broadcast(T value) { return {_mm256_set1_pd(value)}; }
+  static CONVEXT_INLINE F64 zero() { return {_mm256_setzero_pd()}; }
+  static CONVEXT_INLINE F64 load(const T* p) { return {_mm256_loadu_pd(p)}; }
+  static CONVEXT_INLINE F64 load_tail(const T* p, int64_t n) { return {_mm256_maskload_pd(p, mask(n))}; }
+  CONVEXT_INLINE void store(T* p) const { _mm256_storeu_pd(p, v); }
+  CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm256_maskstore_pd(p, mask(n), v); }
+  static CONVEXT_INLINE F64 fma(F64 a, F64 b, F64 c) { return {_mm256_fmadd_pd(a.v, b.v, c.v)}; }
+  template <int D>
+  static CONVEXT_INLINE F64 merge_low(F64 a, F64 b) {
+    if constexpr (D == 2) return {_mm256_permute2f128_pd(a.v, b.v, 0x20)};
+    if constexpr (D == 1) return {_mm256_unpacklo_pd(a.v, b.v)};
+  }
+  template <int D>
+  static CONVEXT_INLINE F64 merge_high(F64 a, F64 b) {
+    if constexpr (D == 2) return {_mm256_permute2f128_pd(a.v, b.v, 0x31)};
+    if constexpr (D == 1) return {_mm256_unpackhi_pd(a.v, b.v)};
+  }
+  CONVEXT_INLINE T sum() const {
+    const __m128d s = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+  }
+};
+
+}  // namespace

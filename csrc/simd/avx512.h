@@ -1,0 +1,84 @@
+// AVX-512 vectors: 16 floats or 8 doubles, 32 registers. See scalar.h for the rules of this folder.
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+
+namespace {
+
+#define CONVEXT_INLINE inline __attribute__((always_inline))
+
+struct F32 {
+  using T = float;
+  static constexpr int kLanes = 16;
+  static constexpr int kRegisters = 32;
+  static constexpr bool kFreeTail = true;
+  __m512 v;
+
+  static CONVEXT_INLINE __mmask16 mask(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+  static CONVEXT_INLINE F32 broadcast(T value) { return {_mm512_set1_ps(value)}; }
+  static CONVEXT_INLINE F32 zero() { return {_mm512_setzero_ps()}; }
+  static CONVEXT_INLINE F32 load(const T* p) { return {_mm512_loadu_ps(p)}; }
+  static CONVEXT_INLINE F32 load_tail(const T* p, int64_t n) { return {_mm512_maskz_loadu_ps(mask(n), p)}; }
+  CONVEXT_INLINE void store(T* p) const { _mm512_storeu_ps(p, v); }
+  CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
+  static CONVEXT_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+  // See scalar.h. One two-source permute each: an index of 16 or more takes from b.
+  template <int D>
+  static CONVEXT_INLINE F32 merge_low(F32 a, F32 b) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __mmask16 odd = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(D));
+    return {_mm512_permutex2var_ps(a.v, _mm512_mask_add_epi32(lane, odd, lane, _mm512_set1_epi32(16 - D)), b.v)};
+  }
+  template <int D>
+  static CONVEXT_INLINE F32 merge_high(F32 a, F32 b) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __mmask16 odd = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(D));
+    return {_mm512_permutex2var_ps(
+        a.v, _mm512_mask_add_epi32(_mm512_add_epi32(lane, _mm512_set1_epi32(D)), odd, lane, _mm512_set1_epi32(16)), b.v)};
+  }
+  CONVEXT_INLINE T sum() const {  // (GCC 12 warns inside _mm512_reduce_add_ps)
+    const __m512d d = _mm512_castps_pd(v);
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, d, 1)));
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+  }
+};
+
+struct F64 {
+  using T = double;
+  static constexpr int kLanes = 8;
+  static constexpr int kRegisters = 32;
+  static constexpr bool kFreeTail = true;
+  __m512d v;
+
+  static CONVEXT_INLINE __mmask8 mask(int64_t n) { return static_cast<__mmask8>((1u << n) - 1); }
+  static CONVEXT_INLINE F64 broadcast(T value) { return {_mm512_set1_pd(value)}; }
+  static CONVEXT_INLINE F64 zero() { return {_mm512_setzero_pd()}; }
+  static CONVEXT_INLINE F64 load(const T* p) { return {_mm512_loadu_pd(p)}; }
+  static CONVEXT_INLINE F64 load_tail(const T* p, int64_t n) { return {_mm512_maskz_loadu_pd(mask(n), p)}; }
+  CONVEXT_INLINE void store(T* p) const { _mm512_storeu_pd(p, v); }
+  CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_pd(p, mask(n), v); }
+  static CONVEXT_INLINE F64 fma(F64 a, F64 b, F64 c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
+  template <int D>
+  static CONVEXT_INLINE F64 merge_low(F64 a, F64 b) {
+    const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    const __mmask8 odd = _mm512_test_epi64_mask(lane, _mm512_set1_epi64(D));
+    return {_mm512_permutex2var_pd(a.v, _mm512_mask_add_epi64(lane, odd, lane, _mm512_set1_epi64(8 - D)), b.v)};
+  }
+  template <int D>
+  static CONVEXT_INLINE F64 merge_high(F64 a, F64 b) {
+    const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    const __mmask8 odd = _mm512_test_epi64_mask(lane, _mm512_set1_epi64(D));
+    return {_mm512_permutex2var_pd(
+        a.v, _mm512_mask_add_epi64(_mm512_add_epi64(lane, _mm512_set1_epi64(D)), odd, lane, _mm512_set1_epi64(8)), b.v)};
+  }
+  CONVEXT_INLINE T sum() const {
+    const __m256d half = _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_maskz_extractf64x4_pd(0xf, v, 1));
+    const __m128d s = _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+  }
+};
+
+}  // namespace

@@ -1,0 +1,59 @@
+// Vectors for machines without AVX2: four plain numbers, which the compiler may or may not pack.
+// Only the files of an instruction set include a header of simd/; everything is in an anonymous namespace,
+// so that no code compiled with special flags can reach the rest of the library through a weak symbol.
+#pragma once
+
+#include <stdint.h>
+
+namespace {
+
+#define CONVEXT_INLINE inline __attribute__((always_inline))
+
+template <typename Number>
+struct ScalarVec {
+  using T = Number;
+  static constexpr int kLanes = 4;
+  static constexpr int kRegisters = 16;
+  static constexpr bool kFreeTail = false;  // does a masked load cost no more than a plain one?
+  T v[kLanes];
+
+  static CONVEXT_INLINE ScalarVec broadcast(T value) { return {{value, value, value, value}}; }
+  static CONVEXT_INLINE ScalarVec zero() { return broadcast(T(0)); }
+  static CONVEXT_INLINE ScalarVec load(const T* p) { return {{p[0], p[1], p[2], p[3]}}; }
+  // Lanes from n on are zero, and their memory is not touched.
+  static CONVEXT_INLINE ScalarVec load_tail(const T* p, int64_t n) {
+    ScalarVec x = zero();
+    for (int64_t i = 0; i < n; ++i) x.v[i] = p[i];
+    return x;
+  }
+  CONVEXT_INLINE void store(T* p) const {
+    for (int i = 0; i < kLanes; ++i) p[i] = v[i];
+  }
+  CONVEXT_INLINE void store_tail(T* p, int64_t n) const {
+    for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+  }
+  // a * b + c
+  static CONVEXT_INLINE ScalarVec fma(ScalarVec a, ScalarVec b, ScalarVec c) {
+    for (int i = 0; i < kLanes; ++i) c.v[i] += a.v[i] * b.v[i];
+    return c;
+  }
+  // Of two rows of blocks of D lanes: a's even blocks and b's even blocks, alternating; and the odd ones.
+  template <int D>
+  static CONVEXT_INLINE ScalarVec merge_low(ScalarVec a, ScalarVec b) {
+    for (int i = 0; i < kLanes; ++i)
+      if (i & D) a.v[i] = b.v[i - D];
+    return a;
+  }
+  template <int D>
+  static CONVEXT_INLINE ScalarVec merge_high(ScalarVec a, ScalarVec b) {
+    for (int i = 0; i < kLanes; ++i)
+      if ((i & D) == 0) b.v[i] = a.v[i + D];
+    return b;
+  }
+  CONVEXT_INLINE T sum() const { return (v[0] + v[2]) + (v[1] + v[3]); }
+};
+
+using F32 = ScalarVec<float>;
+using F64 = ScalarVec<double>;
+
+}  // namespace
