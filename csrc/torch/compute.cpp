@@ -1,0 +1,185 @@
+// The CPU kernels of the three operators: from tensors to a ConvProblem, to memory, to an algorithm.
+#include <ATen/EmptyTensor.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/sum.h>
+#include <c10/core/CPUAllocator.h>
+#include <torch/library.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+#include <tuple>
+
+#include "algorithms/choose.h"
+#include "torch/fold.h"
+#include "torch/layout.h"
+#include "torch/problem.h"
+
+namespace convext {
+namespace {
+
+using at::Tensor;
+using c10::IntArrayRef;
+
+// CONVEXT_VERBOSE: one line a call on stderr.
+bool verbose() {
+  static const bool value = [] {
+    const char* text = std::getenv("CONVEXT_VERBOSE");
+    const std::string_view word = text == nullptr ? "" : text;
+    TORCH_CHECK_VALUE(word.empty() || word == "0" || word == "1", "convext: CONVEXT_VERBOSE must be 0 or 1, not '",
+                      word, "'");
+    return word == "1";
+  }();
+  return value;
+}
+
+void run_verbosely(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context) {
+  const auto start = std::chrono::steady_clock::now();
+  run(problem, plan, operands, context);
+  const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+  std::fprintf(stderr, "convext: %s | %.*s %s | %d threads | %.3f ms\n", to_string(problem).c_str(),
+               static_cast<int>(plan.algorithm->name.size()), plan.algorithm->name.data(),
+               to_string(plan.kernel).c_str(), context.threads, time.count());
+}
+
+int threads() { return at::in_parallel_region() ? 1 : at::get_num_threads(); }
+
+void compute_dense(const ConvProblem& problem, const Operands& operands) {
+  const Plan plan = choose(problem, {.isa = isa_cap()});
+  Context context{.threads = threads()};
+  const size_t bytes = plan.workspace.total(context.threads);
+  c10::DataPtr workspace;  // torch aligns to 64 bytes
+  if (bytes != 0) workspace = c10::GetCPUAllocator()->allocate(bytes);
+  context.workspace = static_cast<std::byte*>(workspace.get());
+  if (verbose())
+    run_verbosely(problem, plan, operands, context);
+  else
+    run(problem, plan, operands, context);
+}
+
+// The tensors of a problem. A bias is optional; what the pass computes is written.
+struct Tensors {
+  Tensor input, weight, bias, output;
+
+  Tensor& result(Pass pass) { return pass == Pass::kOutput ? output : pass == Pass::kInputGrad ? input : weight; }
+
+  Operands operands() const {
+    const auto data = [](const Tensor& t) { return t.defined() ? t.const_data_ptr() : nullptr; };
+    return {data(input), data(weight), data(bias), data(output)};
+  }
+};
+
+Tensor new_tensor(IntArrayRef sizes, const Tensor& like, at::MemoryFormat format = at::MemoryFormat::Contiguous) {
+  return at::detail::empty_cpu(sizes, like.scalar_type(), /*pin_memory=*/false, format);
+}
+
+// The gradient of an input that padding repeats.
+void compute_folded(const ConvProblem& problem, const Tensors& t) {
+  const ConvProblem padded = padded_problem(problem);
+  const Tensor gradient = new_tensor({padded.input_count()}, t.weight);
+  Operands operands = t.operands();
+  operands.input = gradient.const_data_ptr();
+  operands.bias = nullptr;
+  compute_dense(padded, operands);
+  const Operands whole = t.operands();
+  fold_border(problem, gradient.const_data_ptr(), whole.bias, t.input.mutable_data_ptr(), threads());
+}
+
+// Nothing to sum: the result is its bias, or zero.
+void fill(Pass pass, Tensors& t) {
+  Tensor& result = t.result(pass);
+  result.zero_();
+  if (!t.bias.defined()) return;
+  if (pass == Pass::kWeightGrad)
+    t.bias.copy_(t.output.flatten(2).sum({0, 2}));
+  else
+    result.add_(t.bias.view(result.dim() == 3 ? IntArrayRef{-1, 1} : IntArrayRef{-1, 1, 1}));
+}
+
+// The one place that decides on the layouts that algorithms see: all tensors are made channels-first, and a
+// channels_last result is converted in the end.
+void compute(const ConvProblem& problem, Tensors t) {
+  if (t.input.numel() == 0 || t.weight.numel() == 0 || t.output.numel() == 0) return fill(problem.pass, t);
+  Tensor& buffer = t.result(problem.pass);
+  const Tensor result = buffer;
+  if (!result.is_contiguous()) buffer = at::empty_like(result, {}, at::MemoryFormat::Contiguous);
+  for (Tensor* tensor : {&t.input, &t.weight, &t.output}) *tensor = tensor->contiguous();
+  if (t.bias.defined()) t.bias = t.bias.contiguous();
+  if (problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros)
+    compute_folded(problem, t);
+  else
+    compute_dense(problem, t.operands());
+  if (!buffer.is_same(result)) result.copy_(buffer);
+}
+
+c10::DimVector sizes_of(int64_t first, int64_t second, IntArrayRef spatial) {
+  c10::DimVector sizes{first, second};
+  sizes.append(spatial.begin(), spatial.end());
+  return sizes;
+}
+
+void check_tensors(const Tensor& a, const Tensor& b) {
+  TORCH_CHECK(a.scalar_type() == b.scalar_type(), "convext: expected tensors of one dtype, got ", a.scalar_type(),
+              " and ", b.scalar_type());
+}
+
+void check_bias(const Tensor& bias, const Tensor& like, int64_t channels) {
+  check_tensors(bias, like);
+  TORCH_CHECK(bias.dim() == 1 && bias.size(0) == channels, "convext: expected a bias of ", channels,
+              " elements, got one of size ", bias.sizes());
+}
+
+Tensor conv_output(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
+                   IntArrayRef output_size, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
+                   int64_t groups, std::string_view padding_mode) {
+  check_tensors(input, weight);
+  const bool biased = bias.has_value() && bias->defined();
+  const c10::DimVector sizes = sizes_of(input.size(0), weight.size(0), output_size);
+  const ConvProblem problem = make_problem({Pass::kOutput, input.scalar_type(), biased, input.sizes(), weight.sizes(),
+                                            sizes, stride, padding, dilation, groups, padding_mode});
+  if (biased) check_bias(*bias, input, sizes[1]);
+  const Tensor output = new_tensor(sizes, input, result_format(input, weight));
+  compute(problem, {input, weight, biased ? *bias : Tensor(), output});
+  return output;
+}
+
+Tensor conv_input_grad(const Tensor& output, const Tensor& weight, const std::optional<Tensor>& bias,
+                       IntArrayRef input_size, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
+                       int64_t groups, std::string_view padding_mode) {
+  check_tensors(output, weight);
+  const bool biased = bias.has_value() && bias->defined();
+  const c10::DimVector sizes = sizes_of(output.size(0), weight.size(1) * groups, input_size);
+  const ConvProblem problem = make_problem({Pass::kInputGrad, output.scalar_type(), biased, sizes, weight.sizes(),
+                                            output.sizes(), stride, padding, dilation, groups, padding_mode});
+  if (biased) check_bias(*bias, output, sizes[1]);
+  const Tensor input = new_tensor(sizes, output, result_format(output, weight));
+  compute(problem, {input, weight, biased ? *bias : Tensor(), output});
+  return input;
+}
+
+std::tuple<Tensor, Tensor> conv_weight_grad(const Tensor& output, const Tensor& input, IntArrayRef kernel_size,
+                                            IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
+                                            int64_t groups, std::string_view padding_mode, bool bias) {
+  check_tensors(output, input);
+  TORCH_CHECK(groups > 0, "convext: groups must be positive");
+  const c10::DimVector sizes = sizes_of(output.size(1), input.size(1) / groups, kernel_size);
+  const ConvProblem problem = make_problem({Pass::kWeightGrad, output.scalar_type(), bias, input.sizes(), sizes,
+                                            output.sizes(), stride, padding, dilation, groups, padding_mode});
+  const Tensor weight_grad = new_tensor(sizes, output, result_format(output, input));
+  const Tensor bias_grad = new_tensor({bias ? sizes[0] : 0}, output);
+  compute(problem, {input, weight_grad, bias ? bias_grad : Tensor(), output});
+  return {weight_grad, bias_grad};
+}
+
+TORCH_LIBRARY_IMPL(convext, CPU, m) {
+  m.impl("conv_output", &conv_output);
+  m.impl("conv_input_grad", &conv_input_grad);
+  m.impl("conv_weight_grad", &conv_weight_grad);
+}
+
+}  // namespace
+}  // namespace convext

@@ -1,0 +1,79 @@
+#include "torch/operators.h"
+
+#include <torch/library.h>
+
+namespace convext {
+namespace {
+
+template <typename Signature>
+c10::TypedOperatorHandle<Signature> find(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+}  // namespace
+
+const c10::TypedOperatorHandle<ConvSignature>& conv_output_op() {
+  static const auto op = find<ConvSignature>("convext::conv_output");
+  return op;
+}
+
+const c10::TypedOperatorHandle<ConvSignature>& conv_input_grad_op() {
+  static const auto op = find<ConvSignature>("convext::conv_input_grad");
+  return op;
+}
+
+const c10::TypedOperatorHandle<WeightGradSignature>& conv_weight_grad_op() {
+  static const auto op = find<WeightGradSignature>("convext::conv_weight_grad");
+  return op;
+}
+
+TORCH_LIBRARY(convext, m) {
+  const std::vector<at::Tag> tags = {at::Tag::pt2_compliant_tag};
+
+  // What users call: torch.nn.functional's arguments and a padding mode.
+  m.def(
+      "conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, "
+      "SymInt[1] dilation=1, SymInt groups=1, str padding_mode=\"zeros\") -> Tensor",
+      tags);
+  m.def(
+      "conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, "
+      "SymInt[2] dilation=1, SymInt groups=1, str padding_mode=\"zeros\") -> Tensor",
+      tags);
+  m.def(
+      "conv1d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, str padding=\"valid\", "
+      "SymInt[1] dilation=1, SymInt groups=1, str padding_mode=\"zeros\") -> Tensor",
+      tags);
+  m.def(
+      "conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, str padding=\"valid\", "
+      "SymInt[2] dilation=1, SymInt groups=1, str padding_mode=\"zeros\") -> Tensor",
+      tags);
+  m.def(
+      "conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, "
+      "SymInt[1] output_padding=0, SymInt groups=1, SymInt[1] dilation=1) -> Tensor",
+      tags);
+  m.def(
+      "conv_transpose2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, "
+      "SymInt[2] output_padding=0, SymInt groups=1, SymInt[2] dilation=1) -> Tensor",
+      tags);
+
+  // The three passes, each other's derivatives.
+  m.def(
+      "conv_output(Tensor input, Tensor weight, Tensor? bias, SymInt[] output_size, SymInt[] stride, "
+      "SymInt[] padding, SymInt[] dilation, SymInt groups, str padding_mode) -> Tensor",
+      tags);
+  m.def(
+      "conv_input_grad(Tensor output, Tensor weight, Tensor? bias, SymInt[] input_size, SymInt[] stride, "
+      "SymInt[] padding, SymInt[] dilation, SymInt groups, str padding_mode) -> Tensor",
+      tags);
+  m.def(
+      "conv_weight_grad(Tensor output, Tensor input, SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, "
+      "SymInt[] dilation, SymInt groups, str padding_mode, bool bias) -> (Tensor, Tensor)",
+      tags);
+
+  // The problem, as text, that a pass of these arguments would compute.
+  m.def(
+      "describe(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding_before, "
+      "SymInt[] output_size, SymInt[] dilation, SymInt groups, str padding_mode, str pass_name) -> str");
+}
+
+}  // namespace convext
