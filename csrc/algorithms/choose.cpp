@@ -6,10 +6,12 @@
 
 namespace convext {
 
-extern const Algorithm kDense, kReference;
+extern const Algorithm kDepthwise, kGrouped, kDense, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
+    &kDepthwise,
+    &kGrouped,
     &kDense,
     &kReference,
 };

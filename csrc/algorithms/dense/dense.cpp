@@ -1,17 +1,12 @@
 // Dense convolution as an implicit matrix product, channels first, any kernel, stride, dilation and group.
 #include "algorithms/dense/dense.h"
 
+#include "algorithms/layouts.h"
+
 namespace convext {
 namespace {
 
-const char* supports(const ConvProblem& p) {
-  if (p.input_layout != Layout::kChannelsFirst || p.weight_layout != Layout::kChannelsFirst ||
-      p.output_layout != Layout::kChannelsFirst)
-    return "an operand is channels last";
-  if (p.pass == Pass::kInputGrad && p.padding_mode != PaddingMode::kZeros)
-    return "the input gradient of a padding mode folds the border";
-  return nullptr;
-}
+const char* supports(const ConvProblem& p) { return first_reason(needs_channels_first(p), needs_border_fold(p)); }
 
 const char* profitable(const ConvProblem&, const Policy&) { return nullptr; }
 

@@ -1,0 +1,22 @@
+// Checks that several algorithms share.
+#pragma once
+
+#include "core/problem.h"
+
+namespace convext {
+
+inline const char* needs_channels_first(const ConvProblem& p) {
+  const bool first = p.input_layout == Layout::kChannelsFirst && p.weight_layout == Layout::kChannelsFirst &&
+                     p.output_layout == Layout::kChannelsFirst;
+  return first ? nullptr : "an operand is channels last";
+}
+
+inline const char* needs_border_fold(const ConvProblem& p) {
+  return p.pass == Pass::kInputGrad && p.padding_mode != PaddingMode::kZeros
+             ? "the input gradient of this padding mode folds the border"
+             : nullptr;
+}
+
+inline const char* first_reason(const char* a, const char* b) { return a != nullptr ? a : b; }
+
+}  // namespace convext

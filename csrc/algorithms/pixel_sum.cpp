@@ -1,0 +1,196 @@
+// gradient[oc][(ic, kh, kw)]  =  sum over pixels  output[oc][pixel] * input[ic][pixel moved by the tap]
+//
+// with the pixels of a row in the lanes: rows of the output are read where they lie, rows of the input from a
+// panel without edges and strides. The tile's sums stay in registers over the rows of a block of images.
+// Chunks of blocks are summed apart and added in their order; they follow from the problem alone.
+#include "algorithms/pixel_sum.h"
+
+#include <algorithm>
+
+#include "algorithms/panel.h"
+#include "algorithms/tiling.h"
+#include "core/parallel.h"
+#include "core/scratch.h"
+
+namespace convext {
+namespace {
+
+template <typename T>
+class PixelSum {
+ public:
+  PixelSum(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : p_(p),
+        blocks_(blocks),
+        tiles_(inner_product<T>(isa)),
+        icg_(p.ic_per_group()),
+        ocg_(p.oc_per_group()),
+        h_(output_axis(PaddingMode::kReplicate, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
+        w_(output_axis(PaddingMode::kReplicate, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left)) {}
+
+  void plan(Blocks& b) const {
+    b.mr = static_cast<int>(EvenSplit::of_at_most(ocg_, kInnerProductMaxMr).largest());
+    b.nv = static_cast<int>(EvenSplit::of_at_most(icg_ * p_.taps(), tiles_.max_nr[b.mr - 1]).largest());
+
+    // A copy for each tap along w does away with the masked vectors at the ends of short rows.
+    const double lanes = tiles_.lanes, row = static_cast<double>(p_.ow), steps = static_cast<double>(p_.taps() * ocg_) / lanes;
+    const double idle = static_cast<double>(ceil_div(p_.ow, tiles_.lanes)) * lanes / row - 1;
+    b.column_taps = p_.oh > 1 && idle * steps > kCopyCycles * static_cast<double>(p_.kw - 1);
+
+    // The rows of one input channel stay in L1, with those of the output; a panel of b.k channels in L2.
+    const auto plane = [&](int64_t rows, int64_t cols) { return PanelShape(h_, w_, rows, cols, b.column_taps).channel_pitch() + rows * cols; };
+    const int64_t l1 = kL1Bytes / static_cast<int64_t>(sizeof(T)), l2 = kL2Bytes / 2 / static_cast<int64_t>(sizeof(T));
+    b.cols = b.column_taps ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
+    b.rows = 1;
+    while (b.rows < p_.oh && plane(b.rows + 1, b.cols) <= l1) ++b.rows;
+    b.rows = EvenSplit::of_at_most(p_.oh, b.rows).largest();
+    b.images = b.rows < p_.oh || b.cols < p_.ow ? 1 : EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, l1 / plane(b.rows, b.cols))).largest();
+    b.k = EvenSplit::of_at_most(icg_, std::max<int64_t>(1, l2 / (b.images * plane(b.rows, b.cols)))).largest();
+
+    const int64_t apart = p_.g * ceil_div(icg_, b.k);
+    const int64_t affordable = kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
+    b.chunks = std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, std::max<int64_t>(1, pixel_blocks(b)));
+  }
+
+  Workspace workspace() const {
+    Workspace w;
+    if (blocks_.chunks > 1)
+      w.shared_bytes = align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * p_.weight_count())) +
+                       align_up(sizeof(T) * static_cast<size_t>(p_.bias ? blocks_.chunks * p_.oc : 0));
+    w.thread_bytes = Scratch(*this, nullptr).bytes;
+    return w;
+  }
+
+  void run(const Workspace& workspace, const Operands& o, const Context& context) const {
+    const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k), chunks{pixel_blocks(blocks_), blocks_.chunks};
+    const bool apart = blocks_.chunks > 1;
+    T* weights = apart ? reinterpret_cast<T*>(context.shared()) : o.written<T>(o.weight);
+    T* biases = !p_.bias ? nullptr : apart ? weights + align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * p_.weight_count())) / sizeof(T) : o.written<T>(o.bias);
+    parallel_for(context.threads, p_.g * ic.parts * chunks.parts, [&](int64_t task, int thread) {
+      const Scratch s(*this, context.of_thread(workspace, thread));
+      const int64_t chunk = task % chunks.parts, ii = task / chunks.parts % ic.parts, g = task / chunks.parts / ic.parts;
+      for (int64_t i = 0; i < chunks.length(chunk); ++i)
+        add_block(pixel_block(chunks.begin(chunk) + i), g, ic.begin(ii), ic.length(ii), i > 0, o, s, weights + chunk * p_.weight_count(),
+                  biases == nullptr ? nullptr : biases + chunk * p_.oc);
+    });
+    if (!apart) return;
+    add_chunks(weights, p_.weight_count(), o.written<T>(o.weight));
+    if (p_.bias) add_chunks(biases, p_.oc, o.written<T>(o.bias));
+  }
+
+ private:
+  static constexpr double kCopyCycles = 0.3;
+  static constexpr int64_t kTasks = 16;
+  static constexpr int64_t kMaxPartialBytes = 1 << 20;
+
+  struct PixelBlock {
+    int64_t n0, images, r0, rows, c0, cols;
+  };
+
+  struct Scratch {
+    int64_t *a_segments, *b_segments, *zeros, *b_offset;
+    T *ones, *panel;
+    size_t bytes;
+    Scratch(const PixelSum& s, std::byte* memory) {
+      const Blocks& b = s.blocks_;
+      ScratchAllocator take(memory);
+      const int64_t segments = b.images * (b.column_taps ? 1 : b.rows);
+      a_segments = take.array<int64_t>(segments);
+      b_segments = take.array<int64_t>(segments);
+      zeros = take.array<int64_t>(segments);
+      b_offset = take.array<int64_t>(b.k * s.p_.taps());
+      ones = take.array<T>(s.segment_length(b.rows, b.cols));
+      panel = take.array<T>(b.images * b.k * s.shape(b.rows, b.cols).channel_pitch());
+      bytes = take.bytes();
+    }
+  };
+
+  PanelShape shape(int64_t rows, int64_t cols) const { return PanelShape(h_, w_, rows, cols, blocks_.column_taps); }
+  int64_t segment_length(int64_t rows, int64_t cols) const { return blocks_.column_taps ? rows * cols : cols; }
+  int64_t pixel_blocks(const Blocks& b) const { return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols); }
+
+  PixelBlock pixel_block(int64_t i) const {
+    const EvenSplit c = EvenSplit::of_at_most(p_.ow, blocks_.cols), r = EvenSplit::of_at_most(p_.oh, blocks_.rows),
+                    n = EvenSplit::of_at_most(p_.n, blocks_.images);
+    const int64_t ci = i % c.parts, ri = i / c.parts % r.parts, ni = i / c.parts / r.parts;
+    return {n.begin(ni), n.length(ni), r.begin(ri), r.length(ri), c.begin(ci), c.length(ci)};
+  }
+
+  void add_block(const PixelBlock& px, int64_t g, int64_t ic0, int64_t channels, bool accumulate, const Operands& o, const Scratch& s,
+                 T* weight, T* bias) const {
+    const PanelShape panel = shape(px.rows, px.cols);
+    const int64_t image = channels * panel.channel_pitch();
+    InnerProductArgs<T> args{};
+    for (int64_t i = 0; i < px.images; ++i) {
+      panel.pack(s.panel + i * image, static_cast<const T*>(o.input) + ((px.n0 + i) * p_.ic + g * icg_ + ic0) * p_.input_pixels(), p_.ih,
+                 p_.iw, channels, px.r0, px.c0, p_.padding_mode);
+      for (int64_t r = 0; r < (blocks_.column_taps ? 1 : px.rows); ++r, ++args.segments) {
+        s.a_segments[args.segments] = i * p_.oc * p_.output_pixels() + r * p_.ow;
+        s.b_segments[args.segments] = i * image + r * panel.row_pitch();
+        s.zeros[args.segments] = 0;
+      }
+    }
+    int64_t columns = 0;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t kh = 0; kh < p_.kh; ++kh)
+        for (int64_t kw = 0; kw < p_.kw; ++kw) s.b_offset[columns++] = c * panel.channel_pitch() + panel.tap_offset(kh, kw);
+
+    const T* output = static_cast<const T*>(o.output) + (px.n0 * p_.oc + g * ocg_) * p_.output_pixels() + px.r0 * p_.ow + px.c0;
+    const T* a[kInnerProductMaxMr];
+    const T* b[kInnerProductMaxNr];
+    args.a = a, args.b = b, args.a_segments = s.a_segments;
+    args.length = segment_length(px.rows, px.cols), args.accumulate = accumulate;
+    args.c_row = icg_ * p_.taps(), args.c_column = 1;
+    const EvenSplit m = EvenSplit::of_at_most(ocg_, blocks_.mr), n = EvenSplit::of_at_most(columns, blocks_.nv);
+    for (int64_t mi = 0; mi < m.parts; ++mi) {
+      const int64_t mr = m.length(mi);
+      for (int64_t r = 0; r < mr; ++r) a[r] = output + (m.begin(mi) + r) * p_.output_pixels();
+      T* filter = weight + (g * ocg_ + m.begin(mi)) * args.c_row + ic0 * p_.taps();
+      args.b_segments = s.b_segments;
+      for (int64_t ni = 0; ni < n.parts; ++ni) {
+        for (int64_t j = 0; j < n.length(ni); ++j) b[j] = s.panel + s.b_offset[n.begin(ni) + j];
+        args.c = filter + n.begin(ni);
+        tiles_.fn[mr - 1][n.length(ni) - 1](args);
+      }
+      if (bias == nullptr || ic0 > 0) continue;
+      std::fill_n(s.ones, args.length, T(1));  // the bias gradient: a column whose input is 1 everywhere
+      InnerProductArgs<T> sum = args;
+      b[0] = s.ones, sum.b_segments = s.zeros, sum.c = bias + g * ocg_ + m.begin(mi), sum.c_row = 1;
+      tiles_.fn[mr - 1][0](sum);
+    }
+  }
+
+  void add_chunks(const T* partials, int64_t count, T* sum) const {
+    std::copy_n(partials, count, sum);
+    for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk)
+      for (int64_t i = 0; i < count; ++i) sum[i] += partials[chunk * count + i];
+  }
+
+  const ConvProblem& p_;
+  Blocks blocks_;
+  const InnerProductTiles<T>& tiles_;
+  int64_t icg_, ocg_;
+  Axis h_, w_;
+};
+
+}  // namespace
+
+template <typename T>
+Plan plan_pixel_sum(const ConvProblem& p, Isa isa) {
+  Plan plan;
+  PixelSum<T>(p, isa, {}).plan(plan.blocks);
+  plan.workspace = PixelSum<T>(p, isa, plan.blocks).workspace();
+  plan.kernel = {"inner_product", p.dtype, plan.blocks.mr, plan.blocks.nv, isa};
+  return plan;
+}
+
+template <typename T>
+void run_pixel_sum(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
+  PixelSum<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
+}
+
+template Plan plan_pixel_sum<float>(const ConvProblem&, Isa);
+template Plan plan_pixel_sum<double>(const ConvProblem&, Isa);
+template void run_pixel_sum<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+template void run_pixel_sum<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+
+}  // namespace convext
