@@ -1,0 +1,2 @@
+# Written by setup.py when the extension is built.
+TORCH_VERSION: str

@@ -1,0 +1,214 @@
+"""The package around the kernels: report, explain, the settings, the checks before it is loaded."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+import convext
+from convext import _C
+
+PROBLEM = "pass=output n=2 ic=3 oc=8 ih=9 iw=9 oh=7 ow=7 kh=3 kw=3"
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=120,
+    )
+
+
+class Net(nn.Module):
+    """Two layers, one of them used twice, one left out, and one that convext has no kernels for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.twice = nn.Conv2d(4, 4, 3, padding=1)
+        self.never = nn.Conv1d(1, 1, 1)
+        self.low = nn.Conv2d(4, 2, 1, dtype=torch.bfloat16)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        x = self.norm(self.twice(self.twice(self.first(x))))
+        return self.low(x.bfloat16())
+
+
+def test_report_without_inputs():
+    report = convext.report(convext.convert(Net(), lambda layer, name: name != "twice"))
+    assert [(row.name, row.converted) for row in report.layers] == [
+        ("first", True),
+        ("twice", False),
+        ("never", True),
+        ("low", True),
+    ]
+    assert report.layers[1].reason is None and "not converted: it could be" in str(report)
+    assert str(report).endswith("3 of 4 convolution layers are convext's")
+
+
+def test_report_with_inputs():
+    model = convext.convert(Net())
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    hooks = [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()]
+    report = convext.report(model, torch.randn(2, 3, 9, 9))
+    rows = {row.name: row for row in report.layers}
+    assert rows["first"].computed_by[0].split()[0] in _C.algorithms()
+    assert len(rows["twice"].computed_by) == 1
+    assert rows["never"].computed_by == () and rows["never"].seconds == 0
+    assert rows["low"].computed_by == ("torch",)
+    assert 0 < sum(row.share for row in report.layers) < 1
+    assert "not called" in str(report)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+    assert hooks == [
+        len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()
+    ]
+
+
+def test_report_names_what_computes_layers_that_are_not_converted():
+    (row,) = convext.report(nn.Conv2d(3, 4, 3), torch.randn(1, 3, 5, 5)).layers
+    assert row.computed_by == ("torch",) and not row.converted and row.name == ""
+
+
+def test_report_without_convolutions():
+    assert str(convext.report(nn.Linear(2, 2))).endswith("0 of 0 convolution layers are convext's")
+
+
+def test_explain_a_problem():
+    (choice,) = convext.explain(PROBLEM).calls
+    assert choice.problem == PROBLEM
+    names = [choice.plan["algorithm"], *(name for name, _ in choice.rejected)]
+    assert sorted(names) == sorted(_C.algorithms())
+    assert all(reason for _, reason in choice.rejected)
+    assert all(f"not {name}: {reason}" in str(choice) for name, reason in choice.rejected)
+    with pytest.raises(ValueError, match="unknown word 'colour=red'"):
+        convext.explain("pass=output colour=red")
+
+
+@pytest.mark.parametrize(
+    ("layer", "passes"),
+    [
+        (lambda: convext.Conv2d(3, 8, 3), ["output", "input_grad", "weight_grad"]),
+        (lambda: convext.ConvTranspose2d(3, 8, 3), ["input_grad", "output", "weight_grad"]),
+        (lambda: convext.Conv2d(3, 8, 3).requires_grad_(False), ["output", "input_grad"]),
+    ],
+)
+def test_explain_a_layer_forwards_and_backwards(layer, passes):
+    calls = convext.explain(layer(), torch.empty(2, 3, 9, 9)).calls
+    assert calls[0].problem.startswith(f"pass={passes[0]} ")
+    assert sorted(call.problem.split()[0].removeprefix("pass=") for call in calls) == sorted(passes)
+    assert all(call.plan == _C.plan(call.problem) for call in calls)
+
+
+def test_explain_computes_nothing():
+    model = convext.convert(Net())
+    x = torch.randn(2, 3, 9, 9)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x_before, state = x.clone(), torch.get_rng_state()
+    explanation = convext.explain(model, x)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(x, x_before) and not x.requires_grad
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert "of PyTorch, on torch.bfloat16 on cpu" in str(explanation)
+
+
+def test_isa():
+    before = _C.isa()
+    with convext.isa("scalar"):
+        assert _C.isa() == "scalar"
+        with pytest.raises(RuntimeError), convext.isa(before):
+            raise RuntimeError
+        assert _C.isa() == "scalar"
+    assert _C.isa() == before
+    with pytest.raises(ValueError, match="unknown instruction set 'sse9': use scalar, avx2 or avx512"):
+        convext.set_isa("sse9")
+    with pytest.raises(ValueError, match="unknown instruction set ''"), convext.isa(""):
+        pass
+    assert _C.isa() == before
+
+
+def test_isa_from_the_environment():
+    code = "import convext; print(convext._C.isa())"
+    assert python(code, CONVEXT_ISA="scalar").stdout == "scalar\n"
+    assert "unknown instruction set 'sse9'" in python(code, CONVEXT_ISA="sse9").stderr
+
+
+def test_show_config():
+    with convext.isa("scalar"):
+        config = convext.show_config()
+    for text in (
+        convext.__version__,
+        torch.__version__,
+        f"scalar (this machine: {_C.detected_isa()})",
+        "libgomp",
+    ):
+        assert text in config
+
+
+@pytest.mark.parametrize(
+    ("pretend", "sentence"),
+    [
+        ("import platform; platform.machine = lambda: 'arm64'", "runs on Linux on x86-64 only; this is Linux on arm"),
+        ("import platform; platform.system = lambda: 'Darwin'", "x86-64 only; this is Darwin on x86_64."),
+        ("import torch; torch.__version__ = '2.99.1'", "was built with PyTorch"),
+        ("import sys; sys.modules['torch'] = None", "needs PyTorch"),
+        ("import sys; sys.modules['convext._build_info'] = None", "is not built yet"),
+    ],
+)  # fmt: skip
+def test_one_sentence_before_the_extension_is_loaded(pretend, sentence):
+    code = f"""
+{pretend}
+try:
+    import convext
+except ImportError as error:
+    print(error)
+import sys
+print("convext._C" in sys.modules)
+"""
+    run = python(code)
+    message, loaded = run.stdout.splitlines()
+    assert sentence in message and loaded == "False"
+
+
+class Tagged(torch.Tensor):
+    """A subclass that keeps torch's default __torch_function__."""
+
+
+def test_tensor_subclasses_and_modes_see_the_operators():
+    class Spy(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    x, w = torch.randn(1, 2, 5, 5), torch.randn(3, 2, 3, 3)
+    seen = []
+    with Spy():
+        convext.conv2d(x, w)
+        convext.conv2d(x, w, padding="same")
+    assert seen == [torch.ops.convext.conv2d.default, torch.ops.convext.conv2d.padding]
+    y = convext.conv2d(x.as_subclass(Tagged), w)
+    assert type(y) is Tagged
+    torch.testing.assert_close(y.as_subclass(torch.Tensor), F.conv2d(x, w))
+
+
+def test_full_padding():
+    x = torch.randn(1, 2, 6, 7)
+    for dilation in (1, 2, (1, 3)):
+        layer = convext.Conv2d(2, 3, (3, 2), padding="full", dilation=dilation)
+        pair = dilation if isinstance(dilation, tuple) else (dilation, dilation)
+        assert layer.padding == (2 * pair[0], pair[1])
+        torch.testing.assert_close(
+            layer(x), convext.conv2d(x, layer.weight, layer.bias, padding="full", dilation=dilation)
+        )
+        assert convext.revert(layer)(x).shape[2:] == (6 + 2 * pair[0], 7 + pair[1])
+    with pytest.raises(ValueError, match="Invalid padding string 'fool'"):
+        convext.Conv2d(2, 3, 3, padding="fool")
