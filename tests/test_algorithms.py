@@ -1,18 +1,20 @@
-"""Every algorithm, on every instruction set that the machine has, on every problem that it does not refuse."""
+"""Every algorithm, on every instruction set of the machine, on every problem that it does not refuse."""
+
+import re
 
 import numpy as np
 import pytest
-from convext import _C
-
 from helpers import grid
 from helpers.memory import SIDES
 from helpers.problem import PASSES, Problem, conv2d
 from helpers.reference import check_bound, check_exact, check_rms, unit_roundoff
 from helpers.run import ALGORITHMS, distinct_isas, given, refusal, run, torch_results
 
+from convext import _C
+
 
 def cases(problems: list[Problem], algorithms: list[str] = ALGORITHMS):
-    """A parametrisation over (problem, algorithm, isa); the problem first, so that its reference is computed once."""
+    """Parameters (problem, algorithm, isa); the problem outermost: its reference is computed once."""
     return pytest.mark.parametrize(
         ("problem", "algorithm", "isa"),
         [
@@ -34,25 +36,25 @@ def test_exact_on_integers(problem: Problem, algorithm: str, isa: str) -> None:
             check_exact(result, wanted)
 
 
+@pytest.mark.parametrize("data", ("zero-mean", "positive"))
 @cases(grid.GRID)
-def test_error_bound(problem: Problem, algorithm: str, isa: str) -> None:
-    for data in ("zero-mean", "positive"):
-        operands, expected = given(problem, data)
-        results = run(problem, operands, algorithm=algorithm, isa=isa)
-        for result, wanted in zip(results, expected, strict=True):
-            check_bound(result, wanted, unit_roundoff(problem.dtype))
+def test_error_bound(problem: Problem, algorithm: str, isa: str, data: str) -> None:
+    operands, expected = given(problem, data)
+    results = run(problem, operands, algorithm=algorithm, isa=isa)
+    for result, wanted in zip(results, expected, strict=True):
+        check_bound(result, wanted, unit_roundoff(problem.dtype))
 
 
-# The reference adds term by term, as the definition is written: the bound holds for it, but torch's blocked sums are
-# more accurate. It is not what these problems get (the next test).
+# The reference adds term by term, as the definition is written: the bound holds for it, but torch's
+# blocked sums are more accurate. It is not what these problems get (the next test).
+@pytest.mark.parametrize("data", ("zero-mean", "positive"))
 @cases(grid.ACCURACY, [algorithm for algorithm in ALGORITHMS if algorithm != "reference"])
-def test_at_most_twice_the_error_of_torch(problem: Problem, algorithm: str, isa: str) -> None:
-    for data in ("zero-mean", "positive"):
-        operands, expected = given(problem, data)
-        results = run(problem, operands, algorithm=algorithm, isa=isa, threads=2)
-        for result, torchs, wanted in zip(results, torch_results(problem, operands), expected, strict=True):
-            check_bound(result, wanted, unit_roundoff(problem.dtype))
-            check_rms(result, torchs, wanted)
+def test_at_most_twice_the_error_of_torch(problem: Problem, algorithm: str, isa: str, data: str) -> None:
+    operands, expected = given(problem, data)
+    results = run(problem, operands, algorithm=algorithm, isa=isa, threads=2)
+    for result, torchs, wanted in zip(results, torch_results(problem, operands), expected, strict=True):
+        check_bound(result, wanted, unit_roundoff(problem.dtype))
+        check_rms(result, torchs, wanted)
 
 
 @pytest.mark.parametrize("problem", grid.ACCURACY, ids=lambda p: p.id)
@@ -65,7 +67,7 @@ def test_something_computes_it_and_what_does_not_says_why(problem: Problem) -> N
     refusals = {algorithm: refusal(problem, algorithm) for algorithm in ALGORITHMS}
     assert None in refusals.values()
     for algorithm, text in refusals.items():
-        assert text is None or text.removeprefix(f"convext: {algorithm} cannot compute this: ") not in ("", text)
+        assert text is None or re.fullmatch(f"convext: {algorithm} cannot compute this: .+", text)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -5,7 +5,6 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-
 from helpers import grid
 from helpers.problem import DATA, PASSES, Operands, Problem, conv1d, conv2d, draw, written
 from helpers.reference import check_bound, check_exact, check_rms, convolve, expect, unit_roundoff

@@ -56,8 +56,8 @@ TWO_DIMENSIONAL = [
     conv2d(4, 4, (8, 8), (1, 1), g=4, stride=(2, 2)),
 ]
 
-# Sizes that no valid convolution has, but a transposed one or a derivative does: an input that reaches further than
-# any tap (output_padding), fewer outputs than fit, images cropped by negative padding.
+# Sizes that no plain convolution has, but a transposed one or a derivative does: an input that reaches
+# further than any tap (output_padding), fewer outputs than fit, images cropped by negative padding.
 UNUSUAL = [
     replace(conv2d(4, 3, (11, 12), (3, 3), stride=(4, 4)), ih=14, iw=15),
     replace(conv2d(4, 3, (11, 12), (1, 1)), oh=7, ow=5),
@@ -83,14 +83,19 @@ PADDING_MODES = [
 ]
 
 LAYOUTS = [
-    replace(problem, input=layouts[0], weight=layouts[1], output=layouts[2])
-    for layouts in (("nhwc", "nhwc", "nhwc"), ("nhwc", "nchw", "nhwc"), ("nchw", "nhwc", "nchw"), ("nhwc", "nchw", "nchw"))
+    replace(problem, input=input_, weight=weight, output=output)
+    for input_, weight, output in (
+        ("nhwc", "nhwc", "nhwc"),
+        ("nhwc", "nchw", "nhwc"),
+        ("nchw", "nhwc", "nchw"),
+        ("nhwc", "nchw", "nchw"),
+    )
     for problem in (
         conv2d(8, 10, (7, 8), (3, 3), padding=SAME, n=2),
         conv2d(9, 6, (6, 7), (1, 1), n=2),
         conv2d(6, 6, (9, 8), (3, 3), g=6, stride=(2, 2), padding=SAME),
     )
-]  # fmt: skip
+]
 
 # One dimension at a time, from one to beyond two of the widest register tiles.
 WIDTHS = (*range(1, 19), 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 95, 96, 97, 127, 128, 129, 131)

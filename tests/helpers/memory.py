@@ -11,12 +11,12 @@ PROT_NONE = 0
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
-#: Where the inaccessible page lies that the array touches.
+# Where the inaccessible page lies that an array touches.
 SIDES = ("behind", "before")
 
 
 def guarded(values: np.ndarray, side: str) -> np.ndarray:
-    """A copy of ``values`` whose last byte lies right before, or whose first lies right behind, such a page."""
+    """A copy of ``values`` that has inaccessible pages on both sides and touches the one on ``side``."""
     page = mmap.PAGESIZE
     room = -(-values.nbytes // page) * page
     memory = mmap.mmap(-1, room + 2 * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

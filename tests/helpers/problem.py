@@ -92,27 +92,40 @@ def conv2d(
     """A two-dimensional problem; ``padding`` is (top, bottom), (left, right)."""
     oh, ow = (out_size(size[i], kernel[i], stride[i], dilation[i], *padding[i]) for i in range(2))
     assert oh > 0 and ow > 0, "the kernel is larger than the padded image"
-    sizes = dict(ih=size[0], iw=size[1], oh=oh, ow=ow, kh=kernel[0], kw=kernel[1])
-    sizes |= dict(stride_h=stride[0], stride_w=stride[1], dilation_h=dilation[0], dilation_w=dilation[1])
-    sizes |= dict(pad_top=padding[0][0], pad_left=padding[1][0])
-    return replace(Problem(ic=ic, oc=oc, **sizes), **rest)
+    problem = Problem(ic=ic, oc=oc, ih=size[0], iw=size[1], oh=oh, ow=ow, kh=kernel[0], kw=kernel[1])
+    return replace(
+        problem,
+        stride_h=stride[0],
+        stride_w=stride[1],
+        dilation_h=dilation[0],
+        dilation_w=dilation[1],
+        pad_top=padding[0][0],
+        pad_left=padding[1][0],
+        **rest,
+    )
 
 
 def conv1d(
-    ic: int, oc: int, size: int, kernel: int, *, stride: int = 1, dilation: int = 1,
-    padding: tuple[int, int] = (0, 0), **rest: object,
-) -> Problem:  # fmt: skip
+    ic: int,
+    oc: int,
+    size: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    padding: tuple[int, int] = (0, 0),
+    **rest: object,
+) -> Problem:
     """A one-dimensional problem: an image of one row."""
-    return conv2d(
-        ic, oc, (1, size), (1, kernel), stride=(1, stride), dilation=(1, dilation), padding=((0, 0), padding), **rest
-    )
+    steps = {"stride": (1, stride), "dilation": (1, dilation)}
+    return conv2d(ic, oc, (1, size), (1, kernel), padding=((0, 0), padding), **steps, **rest)
 
 
 @dataclass
 class Operands:
     """The tensors of a problem, as (n, c, h, w) arrays whatever their layout in memory.
 
-    ``bias`` is the vector that the pass adds or, for weight gradients, the one that it writes; None without one.
+    ``bias`` is the vector that the pass adds or, for weight gradients, the one that it writes.
     """
 
     input: np.ndarray

@@ -20,7 +20,7 @@ class Expected:
 
 
 def source(mode: str, i: int, size: int) -> int | None:
-    """The input coordinate that a tap reads at ``i``, or None for a zero (numpy.pad's modes by definition)."""
+    """The input coordinate that a tap reads at ``i``, or None for a zero ."""
     if 0 <= i < size:
         return i
     if mode == "reflect":
@@ -42,8 +42,8 @@ def reads(mode: str, size: int, out: int, kernel: int, stride: int, dilation: in
     return table
 
 
-# The sum over everything that a result's element does not name: image n, group g, input channel c and output channel
-# k of the group, input pixel (i, j), output pixel (o, p), tap (a, b).
+# The sum over everything that a result's element does not name: image n, group g, input channel c and
+# output channel k of the group, input pixel (i, j), output pixel (o, p), tap (a, b).
 _SUMS = {
     "output": "ngcij,aoi,bpj,gkcab->ngkop",
     "input_grad": "ngkop,aoi,bpj,gkcab->ngcij",
@@ -115,4 +115,5 @@ def check_rms(result: np.ndarray, torchs: np.ndarray, expected: Expected) -> Non
 
 def _where(wrong: np.ndarray, result: np.ndarray, values: np.ndarray) -> str:
     at = tuple(int(i) for i in np.argwhere(wrong)[0])
-    return f"{int(wrong.sum())} of {wrong.size} elements wrong, first at {at}: {result[at]!r} for {values[at]!r}"
+    count = f"{int(wrong.sum())} of {wrong.size} elements wrong"
+    return f"{count}, first at {at}: {result[at]!r} for {values[at]!r}"

@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 import torch
-from convext import _C
 
+from convext import _C
 from helpers.memory import guarded
 from helpers.problem import Operands, Problem, draw, written
 from helpers.reference import Expected, expect
@@ -18,7 +18,7 @@ ALGORITHMS = _C.algorithms()
 
 
 def refusal(problem: Problem, algorithm: str) -> str | None:
-    """Why ``algorithm`` cannot compute ``problem``; None if it can. (What it can does not depend on the ISA.)"""
+    """Why ``algorithm`` cannot compute ``problem``; None if it can (on every ISA)."""
     try:
         _C.plan(str(problem), "scalar", algorithm)
     except ValueError as error:
@@ -40,9 +40,15 @@ def given(problem: Problem, data: str) -> tuple[Operands, list[Expected]]:
 
 
 def run(
-    problem: Problem, operands: Operands, *, algorithm: str = "", isa: str = "", threads: int = 1, side: str = "behind"
+    problem: Problem,
+    operands: Operands,
+    *,
+    algorithm: str = "",
+    isa: str = "",
+    threads: int = 1,
+    side: str = "behind",
 ) -> list[np.ndarray]:
-    """What the pass writes. Every buffer touches an inaccessible page; what the pass only reads must stay as it was."""
+    """What the pass writes; what it reads must stay as it was. Every buffer touches an inaccessible page."""
     layouts = {name: getattr(problem, name) for name in ("input", "weight", "output")} | {"bias": "nchw"}
     memory, address = {}, {}
     for name, layout in layouts.items():
