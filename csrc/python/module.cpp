@@ -1,5 +1,5 @@
-// convext._C: planning and running without tensors, for explain() and for tests. The operators that the
-// same shared object holds register themselves (torch/operators.cpp).
+// convext._C: the functions (torch/python_functions.cpp); planning and running without tensors, for explain() and
+// for tests. The operators that the same shared object holds register themselves (torch/operators.cpp).
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 #include <sys/mman.h>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "algorithms/choose.h"
+#include "torch/python_functions.h"
 
 namespace py = pybind11;
 
@@ -91,6 +92,7 @@ void run_at(const std::string& text, uintptr_t input, uintptr_t weight, uintptr_
 PYBIND11_MODULE(_C, m) {
   using namespace convext;
   using py::literals::operator""_a;
+  add_functions(m.ptr());
   m.def("detected_isa", [] { return to_string(detected_isa()); });
   m.def("isa", [] { return to_string(isa_cap()); });
   m.def("set_isa", [](const std::string& name) { set_isa_cap(parse_isa(name)); }, "name"_a);
