@@ -10,7 +10,7 @@ else is passed on to PyTorch.
 # Must come first: it checks that the extension may be loaded.
 from convext import _requirements  # noqa: F401, I001
 
-from convext import _C, _integration  # noqa: F401
+from convext import _C, _integration, _vmap  # noqa: F401
 from convext.config import isa, set_isa, show_config
 from convext.conversion import convert, revert
 from convext.explanation import explain

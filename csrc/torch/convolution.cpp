@@ -168,8 +168,10 @@ std::optional<Tensor> try_conv(const Tensor& input, const Tensor& weight, const 
     if (!holds(last.sym_ge(0))) return std::nullopt;
     output_size[i] = last / (*stride)[i] + 1;
   }
-  return like_input<N>(
-      conv_output(x, weight, bias, output_size, {*stride, padding->before, *dilation, groups, padding_mode}), input);
+  // torch's circular padding makes a contiguous copy; the others keep the memory format.
+  return like_input<N>(conv_output(mode == PaddingMode::kCircular ? x.contiguous() : x, weight, bias, output_size,
+                                   {*stride, padding->before, *dilation, groups, padding_mode}),
+                       input);
 }
 
 // What torch.nn's modules do for padding modes other than zeros.
@@ -242,7 +244,7 @@ Tensor conv_transpose(const Tensor& input, const Tensor& weight, const std::opti
   return Aten<N>::ConvTranspose::call(input, weight, bias, stride, padding, output_padding, groups, dilation);
 }
 
-TORCH_LIBRARY_IMPL(convext, CompositeImplicitAutograd, m) {
+void register_all(torch::Library& m) {
   m.impl("conv1d", &conv<1>);
   m.impl("conv2d", &conv<2>);
   m.impl("conv1d.padding", &conv_padding<1>);
@@ -250,6 +252,9 @@ TORCH_LIBRARY_IMPL(convext, CompositeImplicitAutograd, m) {
   m.impl("conv_transpose1d", &conv_transpose<1>);
   m.impl("conv_transpose2d", &conv_transpose<2>);
 }
+
+TORCH_LIBRARY_IMPL(convext, CompositeImplicitAutograd, m) { register_all(m); }
+TORCH_LIBRARY_IMPL(convext, FuncTorchBatchedDecomposition, m) { register_all(m); }  // vmap: of what they call
 
 }  // namespace
 }  // namespace convext
