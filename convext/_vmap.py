@@ -1,7 +1,7 @@
 """How :func:`torch.vmap` maps the operators.
 
-`B` convolutions are one convolution: of a batch `B` times as large if they share the weight, with `B` times the
-channels of the result if they share the input, and else with `B` times the groups.
+`B` convolutions are one convolution: of a batch `B` times as large if they share the weight, with `B` times
+the channels of the result if they share the input, and else with `B` times the groups.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def _unfold(x: Tensor, size: int, dim: int) -> tuple[Tensor, int]:
 
 
 def _register(op: Any, channels: int) -> None:
-    """The rule of conv_output and conv_input_grad; `channels` is the weight's dimension for the result's channels."""
+    """For conv_output and conv_input_grad; `channels`: the weight's dimension with the result's channels."""
 
     def rule(
         info: Any, in_dims: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *args: Any
