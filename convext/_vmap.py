@@ -51,7 +51,6 @@ _register(_ops.conv_output.default, 0)
 _register(_ops.conv_input_grad.default, 1)
 
 
-@register_vmap(_ops.conv_weight_grad.default)
 def _map_weight_grad(
     info: Any, in_dims: Any, output: Tensor, input: Tensor, *args: Any
 ) -> tuple[tuple[Tensor, Tensor], tuple[int, int | None]]:
@@ -70,3 +69,6 @@ def _map_weight_grad(
     if not bias or weight_dim == 1:  # one for all
         return (weight, total), (weight_dim, None)
     return (weight, total.unflatten(0, (size, -1))), (weight_dim, 0)
+
+
+register_vmap(_ops.conv_weight_grad.default, _map_weight_grad)
