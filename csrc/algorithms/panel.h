@@ -7,26 +7,48 @@
 
 #include "algorithms/axis.h"
 #include "core/problem.h"
+#include "kernels/rows/rows.h"
 
 namespace convext {
 
-// Copies the row positions start, start + step, ... (count of them) of a row of `width` numbers.
+// Overwrites the zeros that a copied row has for positions outside the image with what the mode reads there.
 template <typename T>
-void copy_row(T* dst, const T* row, int64_t width, int64_t start, int64_t step, int64_t count, PaddingMode mode) {
-  const int64_t first = start < 0 ? std::min(count, ceil_div(-start, step)) : 0;
-  const int64_t last = start >= width ? first : std::max(first, std::min(count, ceil_div(width - start, step)));
-  const auto edge = [&](int64_t i) {
-    const int64_t at = source_index(mode, start + i * step, width);
-    dst[i] = at < 0 ? T(0) : row[at];
-  };
-  for (int64_t i = 0; i < first; ++i) edge(i);
-  const T* from = row + start;
-  if (step == 1) {
-    std::memcpy(dst + first, from + first, static_cast<size_t>(last - first) * sizeof(T));
-  } else {
-    for (int64_t i = first; i < last; ++i) dst[i] = from[i * step];
+void fill_edges(T* dst, const T* row, int64_t width, int64_t start, int64_t step, int64_t count, PaddingMode mode) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t at = start + i * step;
+    if (at >= 0 && at < width) i += (width - 1 - at) / step;  // on to the last position inside
+    else dst[i] = row[source_index(mode, at, width)];
   }
-  for (int64_t i = last; i < count; ++i) edge(i);
+}
+
+// Copies a block of an image plane (height x width): rows row, row + row_step, ... and columns col,
+// col + col_step, ... wherever they lie.
+template <typename T>
+struct PlaneBlock {
+  const T* plane;
+  int64_t height, width;
+  int64_t row, row_step, rows, col, col_step, cols;
+};
+
+template <typename T>
+void copy_block(T* dst, int64_t dst_pitch, const PlaneBlock<T>& b, PaddingMode mode, const RowKernels<T>& kernels) {
+  if (mode == PaddingMode::kZeros) {
+    const int64_t first = b.row < 0 ? std::min(b.rows, ceil_div(-b.row, b.row_step)) : 0;
+    const int64_t last = b.row < b.height ? std::max(first, std::min(b.rows, ceil_div(b.height - b.row, b.row_step))) : first;
+    const auto clear = [&](int64_t from, int64_t to) {
+      for (int64_t r = from; r < to; ++r) std::memset(dst + r * dst_pitch, 0, static_cast<size_t>(b.cols) * sizeof(T));
+    };
+    clear(0, first);
+    kernels.copy({dst + first * dst_pitch, dst_pitch, b.plane + (b.row + first * b.row_step) * b.width, b.row_step * b.width,
+                  last - first, b.col, b.col_step, b.cols, b.width});
+    clear(last, b.rows);
+  } else {
+    for (int64_t r = 0; r < b.rows; ++r) {
+      const T* row = b.plane + source_index(mode, b.row + r * b.row_step, b.height) * b.width;
+      kernels.copy({dst + r * dst_pitch, dst_pitch, row, 0, 1, b.col, b.col_step, b.cols, b.width});
+      fill_edges(dst + r * dst_pitch, row, b.width, b.col, b.col_step, b.cols, mode);
+    }
+  }
 }
 
 // How a panel is arranged. The rows of a channel are those of the row strip. Two arrangements:
@@ -47,25 +69,16 @@ class PanelShape {
 
   // Fills `channels` channels for the block that starts at row r, column c of the destination's phase.
   template <typename T>
-  void pack(T* panel, const T* source, int64_t in_h, int64_t in_w, int64_t channels, int64_t r, int64_t c,
-            PaddingMode mode) const {
-    for (int64_t k = 0; k < channels; ++k) {
-      const T* plane = source + k * in_h * in_w;
-      T* channel = panel + k * channel_pitch();
-      cols_.each_piece(c, [&](int64_t col, int64_t col_source, int64_t col_count) {
-        T* column = channel + (column_taps_ ? col * rows_.size() : col);
-        rows_.each_piece(r, [&](int64_t row, int64_t row_source, int64_t row_count) {
-          for (int64_t i = 0; i < row_count; ++i) {
-            T* dst = column + (row + i) * row_pitch();
-            const int64_t ih = source_index(mode, row_source + i * rows_.step(), in_h);
-            if (ih < 0)
-              std::memset(dst, 0, static_cast<size_t>(col_count) * sizeof(T));
-            else
-              copy_row(dst, plane + ih * in_w, in_w, col_source, cols_.step(), col_count, mode);
-          }
+  void pack(T* panel, const T* source, int64_t in_h, int64_t in_w, int64_t channels, int64_t r, int64_t c, PaddingMode mode,
+            const RowKernels<T>& kernels) const {
+    for (int64_t k = 0; k < channels; ++k)
+      cols_.each_piece(c, [&](int64_t col, int64_t col_source, int64_t cols) {
+        T* column = panel + k * channel_pitch() + (column_taps_ ? col * rows_.size() : col);
+        rows_.each_piece(r, [&](int64_t row, int64_t row_source, int64_t rows) {
+          copy_block(column + row * row_pitch(), row_pitch(),
+                     {source + k * in_h * in_w, in_h, in_w, row_source, rows_.step(), rows, col_source, cols_.step(), cols}, mode, kernels);
         });
       });
-    }
   }
 
  private:

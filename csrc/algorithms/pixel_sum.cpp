@@ -22,6 +22,7 @@ class PixelSum {
       : p_(p),
         blocks_(blocks),
         tiles_(inner_product<T>(isa)),
+        row_kernels_(convext::rows<T>(isa)),
         icg_(p.ic_per_group()),
         ocg_(p.oc_per_group()),
         h_(output_axis(PaddingMode::kReplicate, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
@@ -51,26 +52,26 @@ class PixelSum {
     b.chunks = std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, std::max<int64_t>(1, pixel_blocks(b)));
   }
 
-  Workspace workspace() const {
-    Workspace w;
-    if (blocks_.chunks > 1)
-      w.shared_bytes = align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * p_.weight_count())) +
-                       align_up(sizeof(T) * static_cast<size_t>(p_.bias ? blocks_.chunks * p_.oc : 0));
-    w.thread_bytes = Scratch(*this, nullptr).bytes;
-    return w;
-  }
+  Workspace workspace() const { return {Partials(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
     const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k), chunks{pixel_blocks(blocks_), blocks_.chunks};
+    // Small groups go several to a task, which finds out once what their blocks have in common.
+    const EvenSplit groups = EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.output_pixels() * ocg_)));
     const bool apart = blocks_.chunks > 1;
-    T* weights = apart ? reinterpret_cast<T*>(context.shared()) : o.written<T>(o.weight);
-    T* biases = !p_.bias ? nullptr : apart ? weights + align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * p_.weight_count())) / sizeof(T) : o.written<T>(o.bias);
-    parallel_for(context.threads, p_.g * ic.parts * chunks.parts, [&](int64_t task, int thread) {
+    const Partials partials(*this, context.shared());
+    T* weights = apart ? partials.weight : o.written<T>(o.weight);
+    T* biases = !p_.bias ? nullptr : apart ? partials.bias : o.written<T>(o.bias);
+    parallel_for(context.threads, groups.parts * ic.parts * chunks.parts, [&](int64_t task, int thread) {
       const Scratch s(*this, context.of_thread(workspace, thread));
-      const int64_t chunk = task % chunks.parts, ii = task / chunks.parts % ic.parts, g = task / chunks.parts / ic.parts;
-      for (int64_t i = 0; i < chunks.length(chunk); ++i)
-        add_block(pixel_block(chunks.begin(chunk) + i), g, ic.begin(ii), ic.length(ii), i > 0, o, s, weights + chunk * p_.weight_count(),
-                  biases == nullptr ? nullptr : biases + chunk * p_.oc);
+      const int64_t chunk = task % chunks.parts, ii = task / chunks.parts % ic.parts, gi = task / chunks.parts / ic.parts;
+      for (int64_t i = 0; i < chunks.length(chunk); ++i) {
+        const PixelBlock px = pixel_block(chunks.begin(chunk) + i);
+        const Geometry geometry = prepare(px, ic.length(ii), s);
+        for (int64_t g = groups.begin(gi); g < groups.begin(gi + 1); ++g)
+          add_block(px, geometry, g, ic.begin(ii), ic.length(ii), i > 0, o, s, weights + chunk * p_.weight_count(),
+                    biases == nullptr ? nullptr : biases + chunk * p_.oc);
+      }
     });
     if (!apart) return;
     add_chunks(weights, p_.weight_count(), o.written<T>(o.weight));
@@ -81,6 +82,7 @@ class PixelSum {
   static constexpr double kCopyCycles = 0.3;
   static constexpr int64_t kTasks = 16;
   static constexpr int64_t kMaxPartialBytes = 1 << 20;
+  static constexpr int64_t kPixelsPerTask = 16384;
 
   struct PixelBlock {
     int64_t n0, images, r0, rows, c0, cols;
@@ -104,6 +106,25 @@ class PixelSum {
     }
   };
 
+  // The sums of each chunk, shared by all threads; without chunks they are the result's own memory.
+  struct Partials {
+    T *weight, *bias;
+    size_t bytes;
+    Partials(const PixelSum& s, std::byte* memory) {
+      const int64_t chunks = s.blocks_.chunks > 1 ? s.blocks_.chunks : 0;
+      ScratchAllocator take(memory);
+      weight = take.array<T>(chunks * s.p_.weight_count());
+      bias = take.array<T>(s.p_.bias ? chunks * s.p_.oc : 0);
+      bytes = take.bytes();
+    }
+  };
+
+  // Of all groups, for one block of pixels.
+  struct Geometry {
+    PanelShape panel;
+    int64_t segments, length, columns;
+  };
+
   PanelShape shape(int64_t rows, int64_t cols) const { return PanelShape(h_, w_, rows, cols, blocks_.column_taps); }
   int64_t segment_length(int64_t rows, int64_t cols) const { return blocks_.column_taps ? rows * cols : cols; }
   int64_t pixel_blocks(const Blocks& b) const { return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols); }
@@ -115,32 +136,35 @@ class PixelSum {
     return {n.begin(ni), n.length(ni), r.begin(ri), r.length(ri), c.begin(ci), c.length(ci)};
   }
 
-  void add_block(const PixelBlock& px, int64_t g, int64_t ic0, int64_t channels, bool accumulate, const Operands& o, const Scratch& s,
-                 T* weight, T* bias) const {
-    const PanelShape panel = shape(px.rows, px.cols);
-    const int64_t image = channels * panel.channel_pitch();
-    InnerProductArgs<T> args{};
-    for (int64_t i = 0; i < px.images; ++i) {
-      panel.pack(s.panel + i * image, static_cast<const T*>(o.input) + ((px.n0 + i) * p_.ic + g * icg_ + ic0) * p_.input_pixels(), p_.ih,
-                 p_.iw, channels, px.r0, px.c0, p_.padding_mode);
-      for (int64_t r = 0; r < (blocks_.column_taps ? 1 : px.rows); ++r, ++args.segments) {
-        s.a_segments[args.segments] = i * p_.oc * p_.output_pixels() + r * p_.ow;
-        s.b_segments[args.segments] = i * image + r * panel.row_pitch();
-        s.zeros[args.segments] = 0;
+  Geometry prepare(const PixelBlock& px, int64_t channels, const Scratch& s) const {
+    Geometry g{shape(px.rows, px.cols), 0, segment_length(px.rows, px.cols), 0};
+    for (int64_t i = 0; i < px.images; ++i)
+      for (int64_t r = 0; r < (blocks_.column_taps ? 1 : px.rows); ++r, ++g.segments) {
+        s.a_segments[g.segments] = i * p_.oc * p_.output_pixels() + r * p_.ow;
+        s.b_segments[g.segments] = i * channels * g.panel.channel_pitch() + r * g.panel.row_pitch();
+        s.zeros[g.segments] = 0;
       }
-    }
-    int64_t columns = 0;
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t kh = 0; kh < p_.kh; ++kh)
-        for (int64_t kw = 0; kw < p_.kw; ++kw) s.b_offset[columns++] = c * panel.channel_pitch() + panel.tap_offset(kh, kw);
+        for (int64_t kw = 0; kw < p_.kw; ++kw) s.b_offset[g.columns++] = c * g.panel.channel_pitch() + g.panel.tap_offset(kh, kw);
+    if (p_.bias) std::fill_n(s.ones, g.length, T(1));
+    return g;
+  }
 
+  void add_block(const PixelBlock& px, const Geometry& geometry, int64_t g, int64_t ic0, int64_t channels, bool accumulate, const Operands& o,
+                 const Scratch& s, T* weight, T* bias) const {
+    for (int64_t i = 0; i < px.images; ++i)
+      geometry.panel.pack(s.panel + i * channels * geometry.panel.channel_pitch(),
+                          static_cast<const T*>(o.input) + ((px.n0 + i) * p_.ic + g * icg_ + ic0) * p_.input_pixels(), p_.ih, p_.iw, channels,
+                          px.r0, px.c0, p_.padding_mode, row_kernels_);
     const T* output = static_cast<const T*>(o.output) + (px.n0 * p_.oc + g * ocg_) * p_.output_pixels() + px.r0 * p_.ow + px.c0;
+    InnerProductArgs<T> args{};
     const T* a[kInnerProductMaxMr];
     const T* b[kInnerProductMaxNr];
     args.a = a, args.b = b, args.a_segments = s.a_segments;
-    args.length = segment_length(px.rows, px.cols), args.accumulate = accumulate;
+    args.segments = geometry.segments, args.length = geometry.length, args.accumulate = accumulate;
     args.c_row = icg_ * p_.taps(), args.c_column = 1;
-    const EvenSplit m = EvenSplit::of_at_most(ocg_, blocks_.mr), n = EvenSplit::of_at_most(columns, blocks_.nv);
+    const EvenSplit m = EvenSplit::of_at_most(ocg_, blocks_.mr), n = EvenSplit::of_at_most(geometry.columns, blocks_.nv);
     for (int64_t mi = 0; mi < m.parts; ++mi) {
       const int64_t mr = m.length(mi);
       for (int64_t r = 0; r < mr; ++r) a[r] = output + (m.begin(mi) + r) * p_.output_pixels();
@@ -152,8 +176,7 @@ class PixelSum {
         tiles_.fn[mr - 1][n.length(ni) - 1](args);
       }
       if (bias == nullptr || ic0 > 0) continue;
-      std::fill_n(s.ones, args.length, T(1));  // the bias gradient: a column whose input is 1 everywhere
-      InnerProductArgs<T> sum = args;
+      InnerProductArgs<T> sum = args;  // the bias gradient: a column whose input is 1 everywhere
       b[0] = s.ones, sum.b_segments = s.zeros, sum.c = bias + g * ocg_ + m.begin(mi), sum.c_row = 1;
       tiles_.fn[mr - 1][0](sum);
     }
@@ -168,6 +191,7 @@ class PixelSum {
   const ConvProblem& p_;
   Blocks blocks_;
   const InnerProductTiles<T>& tiles_;
+  const RowKernels<T>& row_kernels_;
   int64_t icg_, ocg_;
   Axis h_, w_;
 };

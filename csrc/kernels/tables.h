@@ -6,6 +6,7 @@
 #include "core/isa.h"
 #include "kernels/inner_product/inner_product.h"
 #include "kernels/outer_product/outer_product.h"
+#include "kernels/rows/rows.h"
 #include "kernels/stencil/stencil.h"
 #include "kernels/transpose/transpose.h"
 
@@ -29,6 +30,12 @@ const OuterProductTiles<T>& outer_product(Isa isa) {
 template <typename T>
 const InnerProductTiles<T>& inner_product(Isa isa) {
   constexpr const InnerProductTable* kTables[] = {&kInnerProductScalar, &kInnerProductAvx2, &kInnerProductAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const RowKernels<T>& rows(Isa isa) {
+  constexpr const RowTable* kTables[] = {&kRowsScalar, &kRowsAvx2, &kRowsAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

@@ -26,6 +26,9 @@ struct F32 {
   static CONVEXT_INLINE F32 zero() { return {_mm256_setzero_ps()}; }
   static CONVEXT_INLINE F32 load(const T* p) { return {_mm256_loadu_ps(p)}; }
   static CONVEXT_INLINE F32 load_tail(const T* p, int64_t n) { return {_mm256_maskload_ps(p, mask(n))}; }
+  static CONVEXT_INLINE F32 load_range(const T* p, int64_t from, int64_t to) {
+    return {_mm256_maskload_ps(p, _mm256_andnot_si256(mask(from), mask(to)))};
+  }
   CONVEXT_INLINE void store(T* p) const { _mm256_storeu_ps(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm256_maskstore_ps(p, mask(n), v); }
   static CONVEXT_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
@@ -41,6 +44,16 @@ struct F32 {
     if constexpr (D == 4) return {_mm256_permute2f128_ps(a.v, b.v, 0x31)};
     if constexpr (D == 2) return {_mm256_shuffle_ps(a.v, b.v, 0xee)};
     if constexpr (D == 1) return {_mm256_blend_ps(_mm256_movehdup_ps(a.v), b.v, 0xaa)};
+  }
+  static CONVEXT_INLINE F32 even_lanes(F32 a, F32 b) {
+    const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));
+    return {_mm256_castpd_ps(_mm256_permute4x64_pd(pairs, 0xd8))};
+  }
+  static CONVEXT_INLINE F32 zip_low(F32 a, F32 b) {
+    return {_mm256_permute2f128_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v), 0x20)};
+  }
+  static CONVEXT_INLINE F32 zip_high(F32 a, F32 b) {
+    return {_mm256_permute2f128_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v), 0x31)};
   }
   CONVEXT_INLINE T sum() const {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -63,6 +76,9 @@ struct F64 {
   static CONVEXT_INLINE F64 zero() { return {_mm256_setzero_pd()}; }
   static CONVEXT_INLINE F64 load(const T* p) { return {_mm256_loadu_pd(p)}; }
   static CONVEXT_INLINE F64 load_tail(const T* p, int64_t n) { return {_mm256_maskload_pd(p, mask(n))}; }
+  static CONVEXT_INLINE F64 load_range(const T* p, int64_t from, int64_t to) {
+    return {_mm256_maskload_pd(p, _mm256_andnot_si256(mask(from), mask(to)))};
+  }
   CONVEXT_INLINE void store(T* p) const { _mm256_storeu_pd(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm256_maskstore_pd(p, mask(n), v); }
   static CONVEXT_INLINE F64 fma(F64 a, F64 b, F64 c) { return {_mm256_fmadd_pd(a.v, b.v, c.v)}; }
@@ -75,6 +91,13 @@ struct F64 {
   static CONVEXT_INLINE F64 merge_high(F64 a, F64 b) {
     if constexpr (D == 2) return {_mm256_permute2f128_pd(a.v, b.v, 0x31)};
     if constexpr (D == 1) return {_mm256_unpackhi_pd(a.v, b.v)};
+  }
+  static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) { return {_mm256_permute4x64_pd(_mm256_unpacklo_pd(a.v, b.v), 0xd8)}; }
+  static CONVEXT_INLINE F64 zip_low(F64 a, F64 b) {
+    return {_mm256_permute2f128_pd(_mm256_unpacklo_pd(a.v, b.v), _mm256_unpackhi_pd(a.v, b.v), 0x20)};
+  }
+  static CONVEXT_INLINE F64 zip_high(F64 a, F64 b) {
+    return {_mm256_permute2f128_pd(_mm256_unpacklo_pd(a.v, b.v), _mm256_unpackhi_pd(a.v, b.v), 0x31)};
   }
   CONVEXT_INLINE T sum() const {
     const __m128d s = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));

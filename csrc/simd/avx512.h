@@ -20,6 +20,9 @@ struct F32 {
   static CONVEXT_INLINE F32 zero() { return {_mm512_setzero_ps()}; }
   static CONVEXT_INLINE F32 load(const T* p) { return {_mm512_loadu_ps(p)}; }
   static CONVEXT_INLINE F32 load_tail(const T* p, int64_t n) { return {_mm512_maskz_loadu_ps(mask(n), p)}; }
+  static CONVEXT_INLINE F32 load_range(const T* p, int64_t from, int64_t to) {
+    return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask(to) & ~mask(from)), p)};
+  }
   CONVEXT_INLINE void store(T* p) const { _mm512_storeu_ps(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
   static CONVEXT_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
@@ -36,6 +39,18 @@ struct F32 {
     const __mmask16 odd = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(D));
     return {_mm512_permutex2var_ps(
         a.v, _mm512_mask_add_epi32(_mm512_add_epi32(lane, _mm512_set1_epi32(D)), odd, lane, _mm512_set1_epi32(16)), b.v)};
+  }
+  static CONVEXT_INLINE F32 even_lanes(F32 a, F32 b) {
+    const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return {_mm512_permutex2var_ps(a.v, index, b.v)};
+  }
+  static CONVEXT_INLINE F32 zip_low(F32 a, F32 b) {
+    const __m512i index = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return {_mm512_permutex2var_ps(a.v, index, b.v)};
+  }
+  static CONVEXT_INLINE F32 zip_high(F32 a, F32 b) {
+    const __m512i index = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    return {_mm512_permutex2var_ps(a.v, index, b.v)};
   }
   CONVEXT_INLINE T sum() const {  // (GCC 12 warns inside _mm512_reduce_add_ps)
     const __m512d d = _mm512_castps_pd(v);
@@ -58,6 +73,9 @@ struct F64 {
   static CONVEXT_INLINE F64 zero() { return {_mm512_setzero_pd()}; }
   static CONVEXT_INLINE F64 load(const T* p) { return {_mm512_loadu_pd(p)}; }
   static CONVEXT_INLINE F64 load_tail(const T* p, int64_t n) { return {_mm512_maskz_loadu_pd(mask(n), p)}; }
+  static CONVEXT_INLINE F64 load_range(const T* p, int64_t from, int64_t to) {
+    return {_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask(to) & ~mask(from)), p)};
+  }
   CONVEXT_INLINE void store(T* p) const { _mm512_storeu_pd(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_pd(p, mask(n), v); }
   static CONVEXT_INLINE F64 fma(F64 a, F64 b, F64 c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
@@ -73,6 +91,15 @@ struct F64 {
     const __mmask8 odd = _mm512_test_epi64_mask(lane, _mm512_set1_epi64(D));
     return {_mm512_permutex2var_pd(
         a.v, _mm512_mask_add_epi64(_mm512_add_epi64(lane, _mm512_set1_epi64(D)), odd, lane, _mm512_set1_epi64(8)), b.v)};
+  }
+  static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) {
+    return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b.v)};
+  }
+  static CONVEXT_INLINE F64 zip_low(F64 a, F64 b) {
+    return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b.v)};
+  }
+  static CONVEXT_INLINE F64 zip_high(F64 a, F64 b) {
+    return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b.v)};
   }
   CONVEXT_INLINE T sum() const {
     const __m256d half = _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_maskz_extractf64x4_pd(0xf, v, 1));

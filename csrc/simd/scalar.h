@@ -26,6 +26,12 @@ struct ScalarVec {
     for (int64_t i = 0; i < n; ++i) x.v[i] = p[i];
     return x;
   }
+  // Lanes outside [from, to) are zero, and their memory is not touched.
+  static CONVEXT_INLINE ScalarVec load_range(const T* p, int64_t from, int64_t to) {
+    ScalarVec x = zero();
+    for (int64_t i = from; i < to; ++i) x.v[i] = p[i];
+    return x;
+  }
   CONVEXT_INLINE void store(T* p) const {
     for (int i = 0; i < kLanes; ++i) p[i] = v[i];
   }
@@ -50,6 +56,11 @@ struct ScalarVec {
       if ((i & D) == 0) b.v[i] = a.v[i + D];
     return b;
   }
+  // a and b as one row of 2 * kLanes numbers: those at even places.
+  static CONVEXT_INLINE ScalarVec even_lanes(ScalarVec a, ScalarVec b) { return {{a.v[0], a.v[2], b.v[0], b.v[2]}}; }
+  // a0 b0 a1 b1 ..., its first and its second half.
+  static CONVEXT_INLINE ScalarVec zip_low(ScalarVec a, ScalarVec b) { return {{a.v[0], b.v[0], a.v[1], b.v[1]}}; }
+  static CONVEXT_INLINE ScalarVec zip_high(ScalarVec a, ScalarVec b) { return {{a.v[2], b.v[2], a.v[3], b.v[3]}}; }
   CONVEXT_INLINE T sum() const { return (v[0] + v[2]) + (v[1] + v[3]); }
 };
 

@@ -9,6 +9,7 @@
 #include "algorithms/panel.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
+#include "core/scratch.h"
 
 namespace convext {
 namespace {
@@ -20,7 +21,7 @@ template <typename T>
 class Correlate {
  public:
   Correlate(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : c_(p), blocks_(blocks), tiles_(outer_product<T>(isa)), transpose_(transpose<T>(isa)) {}
+      : c_(p), blocks_(blocks), tiles_(outer_product<T>(isa)), transpose_(transpose<T>(isa)), rows_(rows<T>(isa)) {}
 
   // ---- planning
   void plan(Blocks& b) const {
@@ -54,7 +55,7 @@ class Correlate {
     // As many rows as keep the panel within L2, and the block of the result that the panels add to.
     const auto bytes = [&](int64_t rows) {
       const int64_t panel = PanelShape(h, w, rows, b.cols, b.column_taps).channel_pitch() * b.k;
-      const int64_t result = c_.phases_h * c_.phases_w > 1 ? c_.m * rows * b.cols : 0;
+      const int64_t result = scattered() ? c_.phases_w * c_.m * rows * b.cols : 0;
       return static_cast<int64_t>(sizeof(T)) * std::max(2 * panel, result);
     };
     b.rows = 1;
@@ -63,12 +64,9 @@ class Correlate {
   }
 
   Workspace workspace() const {
-    int64_t rows = 0, cols = 0;
-    for (int64_t ph = 0; ph < c_.phases_h; ++ph) rows = std::max(rows, Strip(c_.axis_h(ph), blocks_.rows, true).size());
-    for (int64_t pw = 0; pw < c_.phases_w; ++pw) cols = std::max(cols, Strip(c_.axis_w(pw), blocks_.cols, !blocks_.column_taps).size());
     Workspace w;
     w.shared_bytes = blocks_.packed_weights ? align_up(sizeof(T) * static_cast<size_t>(c_.g * c_.weights_per_group())) : 0;
-    w.thread_bytes = panel_bytes(rows * cols) + 2 * steps_bytes() + (scattered() ? result_bytes() : 0);
+    w.thread_bytes = Scratch(*this, nullptr).bytes;
     return w;
   }
 
@@ -93,6 +91,7 @@ class Correlate {
       t.c0 = cols.begin(ci), t.c1 = t.c0 + cols.length(ci);
       t.r0 = rows.begin(ri), t.r1 = t.r0 + rows.length(ri);
       for (t.phase_w = 0; t.phase_w < c_.phases_w; ++t.phase_w) compute(t, workspace, o, context, thread);
+      if (scattered()) scatter(t, workspace, o, context, thread);
     });
   }
 
@@ -131,12 +130,26 @@ class Correlate {
   }
 
   bool scattered() const { return c_.phases_h * c_.phases_w > 1; }
-  size_t panel_bytes(int64_t channel_pitch) const { return align_up(sizeof(T) * static_cast<size_t>(channel_pitch * blocks_.k)); }
-  size_t steps_bytes() const { return align_up(sizeof(int64_t) * static_cast<size_t>(blocks_.k * c_.taps())); }
-  size_t result_bytes() const { return align_up(sizeof(T) * static_cast<size_t>(c_.m * blocks_.rows * blocks_.cols)); }
-  PanelShape shape(const Axis& h, const Axis& w, int64_t rows, int64_t cols) const {
-    return PanelShape(h, w, std::min(rows, h.out), std::min(cols, w.out), blocks_.column_taps);
-  }
+  int64_t result_count() const { return c_.m * blocks_.rows * blocks_.cols; }
+
+  struct Scratch {
+    int64_t *a_offset, *b_offset;
+    T *result, *panel;
+    size_t bytes;
+    Scratch(const Correlate& s, std::byte* memory) {
+      const Correlation& c = s.c_;
+      int64_t rows = 0, cols = 0;
+      for (int64_t ph = 0; ph < c.phases_h; ++ph) rows = std::max(rows, Strip(c.axis_h(ph), s.blocks_.rows, true).size());
+      for (int64_t pw = 0; pw < c.phases_w; ++pw)
+        cols = std::max(cols, Strip(c.axis_w(pw), s.blocks_.cols, !s.blocks_.column_taps).size());
+      ScratchAllocator take(memory);
+      a_offset = take.array<int64_t>(s.blocks_.k * c.taps());
+      b_offset = take.array<int64_t>(s.blocks_.k * c.taps());
+      result = take.array<T>(s.scattered() ? c.phases_w * s.result_count() : 0);
+      panel = take.array<T>(rows * cols * s.blocks_.k);
+      bytes = take.bytes();
+    }
+  };
 
   // The place of a phase's first packed weight in its group: the phases before it own the other taps.
   int64_t packed_phase_offset(int64_t phase_h, int64_t phase_w) const {
@@ -169,16 +182,12 @@ class Correlate {
 
   void compute(const Task& t, const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context, int thread) const {
     const Axis h = c_.axis_h(t.phase_h), w = c_.axis_w(t.phase_w);
-    const int64_t r1 = std::min(t.r1, h.out), c1 = std::min(t.c1, w.out);
-    if (t.r0 >= r1 || t.c0 >= c1) return;
-    const int64_t rows = r1 - t.r0, cols = c1 - t.c0, taps = h.taps * w.taps;
-    const PanelShape panel_shape = shape(h, w, rows, cols);
+    // Every phase computes as many columns as the first one, so that their rows are equally long.
+    const int64_t rows = std::min(t.r1, h.out) - t.r0, cols = t.c1 - t.c0, taps = h.taps * w.taps;
+    if (rows <= 0) return;
+    const PanelShape panel_shape(h, w, rows, cols, blocks_.column_taps);
 
-    std::byte* scratch = context.of_thread(workspace, thread);
-    auto* b_offset = reinterpret_cast<int64_t*>(scratch);
-    auto* a_offset = reinterpret_cast<int64_t*>(scratch + steps_bytes());
-    auto* result = reinterpret_cast<T*>(scratch + 2 * steps_bytes());
-    auto* panel = reinterpret_cast<T*>(scratch + 2 * steps_bytes() + (scattered() ? result_bytes() : 0));
+    const Scratch scratch(*this, context.of_thread(workspace, thread));
     T* plane = o.destination + (t.n * c_.g + t.g) * c_.m * c_.out_pixels();
     const T* source = o.source + (t.n * c_.g + t.g) * c_.k * c_.in_pixels();
     const T* weight = o.weight + t.g * c_.weights_per_group();
@@ -187,31 +196,30 @@ class Correlate {
 
     Product product;
     product.bias = o.bias == nullptr ? nullptr : o.bias + t.g * c_.m;
-    product.c = scattered() ? result : plane + t.r0 * c_.out_w + t.c0;
-    product.c_stride = scattered() ? rows * cols : c_.out_pixels();
+    product.c = scattered() ? scratch.result + t.phase_w * result_count() : plane + t.r0 * c_.out_w + t.c0;
+    product.c_stride = scattered() ? blocks_.rows * blocks_.cols : c_.out_pixels();
     product.lines = blocks_.column_taps ? 1 : rows;
     product.length = blocks_.column_taps ? rows * cols : cols;
     product.b_line = panel_shape.row_pitch();
     product.c_line = scattered() ? cols : c_.out_w;
-    product.a_offset = a_offset, product.b_offset = b_offset, product.b = panel;
+    product.a_offset = scratch.a_offset, product.b_offset = scratch.b_offset, product.b = scratch.panel;
 
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       const int64_t k0 = k.begin(ki), channels = k.length(ki);
-      panel_shape.pack(panel, source + k0 * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.r0, t.c0, c_.padding_mode);
+      panel_shape.pack(scratch.panel, source + k0 * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.r0, t.c0, c_.padding_mode, rows_);
       product.steps = 0;
       for (int64_t i = 0; i < channels; ++i)
         for (int64_t th = 0; th < h.taps; ++th)
           for (int64_t tw = 0; tw < w.taps; ++tw, ++product.steps) {
-            b_offset[product.steps] = i * panel_shape.channel_pitch() + panel_shape.tap_offset(th, tw);
-            a_offset[product.steps] = i * c_.weight_k + (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
+            scratch.b_offset[product.steps] = i * panel_shape.channel_pitch() + panel_shape.tap_offset(th, tw);
+            scratch.a_offset[product.steps] = i * c_.weight_k + (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
           }
       product.start = ki > 0 ? Start::kAccumulate : product.bias != nullptr ? Start::kRowBias : Start::kZero;
       product.weight = weight + k0 * c_.weight_k;
       product.packed = packed + taps * c_.m * k0;
       multiply(product, t.tile0, t.tile1);
     }
-    if (scattered()) scatter(result, t, h, w, rows, cols, plane);
   }
 
   struct Product {
@@ -250,21 +258,25 @@ class Correlate {
       }
   }
 
-  // From [channel][row][column] of one phase to its places in the destination.
-  void scatter(const T* result, const Task& t, const Axis& h, const Axis& w, int64_t rows, int64_t cols, T* plane) const {
+  // Brings the columns of all phases of a row together, from [phase][channel][row][column].
+  void scatter(const Task& t, const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context, int thread) const {
+    const Scratch scratch(*this, context.of_thread(workspace, thread));
+    const Axis h = c_.axis_h(t.phase_h);
+    const int64_t rows = std::min(t.r1, h.out) - t.r0;
+    if (rows <= 0) return;
+    const int64_t cols = t.c1 - t.c0, columns = std::min(cols * c_.phases_w, c_.out_w - t.c0 * c_.phases_w);
+    T* plane = o.destination + (t.n * c_.g + t.g) * c_.m * c_.out_pixels();
     const EvenSplit tiles = EvenSplit::of_at_most(c_.m, blocks_.mr);
     for (int64_t m = tiles.begin(t.tile0); m < tiles.begin(t.tile1); ++m)
-      for (int64_t r = 0; r < rows; ++r) {
-        const T* src = result + (m * rows + r) * cols;
-        T* dst = plane + m * c_.out_pixels() + (h.out0 + (t.r0 + r) * h.out_step) * c_.out_w + w.out0 + t.c0 * w.out_step;
-        for (int64_t j = 0; j < cols; ++j) dst[j * w.out_step] = src[j];
-      }
+      rows_.interleave({plane + m * c_.out_pixels() + (h.out0 + t.r0 * h.out_step) * c_.out_w + t.c0 * c_.phases_w, h.out_step * c_.out_w,
+                        scratch.result + m * blocks_.rows * blocks_.cols, cols, result_count(), rows, c_.phases_w, columns});
   }
 
   Correlation c_;
   Blocks blocks_;
   const OuterProductTiles<T>& tiles_;
   TransposeFn<T> transpose_;
+  const RowKernels<T>& rows_;
 };
 
 }  // namespace

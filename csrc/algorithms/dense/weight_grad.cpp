@@ -9,8 +9,8 @@
 #include "algorithms/dense/dense.h"
 #include "algorithms/panel.h"
 #include "algorithms/tiling.h"
-#include "core/context.h"
 #include "core/parallel.h"
+#include "core/scratch.h"
 
 namespace convext {
 namespace {
@@ -23,6 +23,7 @@ class WeightGrad {
         blocks_(blocks),
         tiles_(outer_product<T>(isa)),
         transpose_(transpose<T>(isa)),
+        row_kernels_(convext::rows<T>(isa)),
         icg_(p.ic_per_group()),
         ocg_(p.oc_per_group()),
         rows_(icg_ * p.taps()) {
@@ -57,12 +58,7 @@ class WeightGrad {
     b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, std::max<int64_t>(1, blocks));
   }
 
-  Workspace workspace() const {
-    Workspace w;
-    w.shared_bytes = partial_bytes() + align_up(sizeof(T) * static_cast<size_t>(p_.bias ? blocks_.chunks * p_.oc : 0));
-    w.thread_bytes = 3 * steps_bytes() + row_offset_bytes() + transposed_bytes() + panel_bytes();
-    return w;
-  }
+  Workspace workspace() const { return {Partials(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
     const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k);
@@ -76,7 +72,7 @@ class WeightGrad {
       t.block0 = chunks.begin(t.chunk), t.block1 = t.block0 + chunks.length(t.chunk);
       t.ic0 = ic.begin(ii), t.ic1 = t.ic0 + ic.length(ii);
       t.oc0 = oc.begin(oi) * tiles_.lanes, t.oc1 = std::min(ocg_, (oc.begin(oi) + oc.length(oi)) * tiles_.lanes);
-      sum_chunk(t, o, Scratch(*this, workspace, context, thread));
+      sum_chunk(t, o, Partials(*this, context.shared()), Scratch(*this, context.of_thread(workspace, thread)));
     });
     reduce(o, context);
   }
@@ -100,33 +96,33 @@ class WeightGrad {
 
   struct Scratch {
     int64_t *a_offset, *b_offset, *zeros, *row_offset;
-    T *transposed, *panel, *partial, *bias;
-    Scratch(const WeightGrad& w, const Workspace& workspace, const Context& context, int thread) {
-      std::byte* at = context.of_thread(workspace, thread);
-      const auto take = [&at](size_t bytes) {
-        std::byte* here = at;
-        at += bytes;
-        return here;
-      };
-      a_offset = reinterpret_cast<int64_t*>(take(w.steps_bytes()));
-      b_offset = reinterpret_cast<int64_t*>(take(w.steps_bytes()));
-      zeros = reinterpret_cast<int64_t*>(take(w.steps_bytes()));
-      row_offset = reinterpret_cast<int64_t*>(take(w.row_offset_bytes()));
-      transposed = reinterpret_cast<T*>(take(w.transposed_bytes()));
-      panel = reinterpret_cast<T*>(take(w.panel_bytes()));
-      partial = reinterpret_cast<T*>(context.shared());
-      bias = reinterpret_cast<T*>(context.shared() + w.partial_bytes());
+    T *transposed, *panel;
+    size_t bytes;
+    Scratch(const WeightGrad& w, std::byte* memory) {
+      const Blocks& b = w.blocks_;
+      const int64_t steps = b.images * b.rows * b.cols;
+      ScratchAllocator take(memory);
+      a_offset = take.array<int64_t>(steps);
+      b_offset = take.array<int64_t>(steps);
+      zeros = take.array<int64_t>(steps);
+      row_offset = take.array<int64_t>(b.k * w.p_.taps());
+      transposed = take.array<T>(steps * b.nv * w.tiles_.lanes);
+      panel = take.array<T>(w.padded_ ? b.images * b.k * w.panel_rows(b.rows) * w.panel_cols(b.cols) : 0);
+      bytes = take.bytes();
     }
   };
 
-  size_t partial_bytes() const { return align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * p_.weight_count())); }
-  size_t steps_bytes() const { return align_up(sizeof(int64_t) * static_cast<size_t>(max_steps())); }
-  size_t row_offset_bytes() const { return align_up(sizeof(int64_t) * static_cast<size_t>(blocks_.k * p_.taps())); }
-  size_t transposed_bytes() const { return align_up(sizeof(T) * static_cast<size_t>(max_steps() * blocks_.m)); }
-  size_t panel_bytes() const {
-    return padded_ ? align_up(sizeof(T) * static_cast<size_t>(blocks_.images * blocks_.k * panel_rows(blocks_.rows) * panel_cols(blocks_.cols))) : 0;
-  }
-  int64_t max_steps() const { return blocks_.images * blocks_.rows * blocks_.cols; }
+  // The sums of each chunk, shared by all threads: [chunk][g][(ic, kh, kw)][oc] and [chunk][oc].
+  struct Partials {
+    T *weight, *bias;
+    size_t bytes;
+    Partials(const WeightGrad& w, std::byte* memory) {
+      ScratchAllocator take(memory);
+      weight = take.array<T>(w.blocks_.chunks * w.p_.weight_count());
+      bias = take.array<T>(w.p_.bias ? w.blocks_.chunks * w.p_.oc : 0);
+      bytes = take.bytes();
+    }
+  };
 
   // Input rows and columns that a block of output rows and columns reads.
   int64_t panel_rows(int64_t rows) const { return (rows - 1) * p_.stride_h + (p_.kh - 1) * p_.dilation_h + 1; }
@@ -143,7 +139,7 @@ class WeightGrad {
 
   T* partial(T* partials, int64_t chunk, int64_t g) const { return partials + chunk * p_.weight_count() + g * rows_ * ocg_; }
 
-  void sum_chunk(const Task& t, const Operands& o, const Scratch& s) const {
+  void sum_chunk(const Task& t, const Operands& o, const Partials& sums, const Scratch& s) const {
     for (int64_t block = t.block0; block < t.block1; ++block) {
       const PixelBlock px = pixel_block(block);
       const Start start = block == t.block0 ? Start::kZero : Start::kAccumulate;
@@ -154,8 +150,8 @@ class WeightGrad {
         const int64_t columns = std::min(t.oc1 - j0, pitch);
         transpose_output(px, static_cast<const T*>(o.output) + (t.g * ocg_ + j0) * p_.output_pixels(), columns, pitch, s.transposed);
         for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * pitch;
-        multiply(t, px.steps(), v.length(vi), j0, columns, start, base, s);
-        if (p_.bias && t.ic0 == 0) add_bias(t, px.steps(), v.length(vi), j0, columns, start, s);
+        multiply(t, px.steps(), v.length(vi), j0, columns, start, base, sums, s);
+        if (p_.bias && t.ic0 == 0) add_bias(t, px.steps(), v.length(vi), j0, columns, start, sums, s);
       }
     }
   }
@@ -171,15 +167,8 @@ class WeightGrad {
     if (padded_) {
       for (int64_t i = 0; i < px.images; ++i)
         for (int64_t c = 0; c < channels; ++c)
-          for (int64_t r = 0; r < height; ++r) {
-            T* dst = s.panel + i * image + c * plane + r * pitch;
-            const int64_t ih = source_index(p_.padding_mode, r0 + r, p_.ih);
-            const T* row = first + (i * p_.ic + c) * p_.input_pixels() + ih * p_.iw;
-            if (ih < 0 || ih >= p_.ih)
-              std::memset(dst, 0, static_cast<size_t>(width) * sizeof(T));
-            else
-              copy_row(dst, row, p_.iw, c0, 1, width, p_.padding_mode);
-          }
+          copy_block(s.panel + i * image + c * plane, pitch,
+                     {first + (i * p_.ic + c) * p_.input_pixels(), p_.ih, p_.iw, r0, 1, height, c0, 1, width}, p_.padding_mode, row_kernels_);
     }
     int64_t* a = s.a_offset;
     for (int64_t i = 0; i < px.images; ++i)
@@ -201,12 +190,13 @@ class WeightGrad {
                  dst + i * pixels * pitch, pitch);
   }
 
-  void multiply(const Task& t, int64_t steps, int64_t nv, int64_t j0, int64_t columns, Start start, const T* base, const Scratch& s) const {
+  void multiply(const Task& t, int64_t steps, int64_t nv, int64_t j0, int64_t columns, Start start, const T* base,
+                const Partials& sums, const Scratch& s) const {
     const T* rows[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
     args.rows = rows, args.a_offset = s.a_offset, args.b = s.transposed, args.b_offset = s.b_offset;
     args.steps = steps, args.c_stride = ocg_, args.columns = columns, args.start = start;
-    T* c = partial(s.partial, t.chunk, t.g) + t.ic0 * p_.taps() * ocg_ + j0;
+    T* c = partial(sums.weight, t.chunk, t.g) + t.ic0 * p_.taps() * ocg_ + j0;
     const EvenSplit m = EvenSplit::of_at_most((t.ic1 - t.ic0) * p_.taps(), blocks_.mr);
     for (int64_t mi = 0; mi < m.parts; ++mi) {
       const int64_t first = m.begin(mi), mr = m.length(mi);
@@ -217,36 +207,36 @@ class WeightGrad {
   }
 
   // The bias gradient is one more row of the product, whose input is 1 everywhere.
-  void add_bias(const Task& t, int64_t steps, int64_t nv, int64_t j0, int64_t columns, Start start, const Scratch& s) const {
+  void add_bias(const Task& t, int64_t steps, int64_t nv, int64_t j0, int64_t columns, Start start, const Partials& sums,
+                const Scratch& s) const {
     const T one = 1;
     const T* rows[] = {&one};
     std::fill_n(s.zeros, steps, 0);
     OuterProductArgs<T> args{};
     args.rows = rows, args.a_offset = s.zeros, args.b = s.transposed, args.b_offset = s.b_offset;
-    args.steps = steps, args.c = s.bias + t.chunk * p_.oc + t.g * ocg_ + j0, args.columns = columns, args.start = start;
+    args.steps = steps, args.c = sums.bias + t.chunk * p_.oc + t.g * ocg_ + j0, args.columns = columns, args.start = start;
     tiles_.rows[nv - 1][0](args);
   }
 
   // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout.
   void reduce(const Operands& o, const Context& context) const {
-    T* partials = reinterpret_cast<T*>(context.shared());
+    const Partials sums(*this, context.shared());
     T* weight = o.written<T>(o.weight);
     const EvenSplit m = EvenSplit::of_at_most(rows_, kReduceRows);
     parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
       const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
-      T* sum = partial(partials, 0, g) + first * ocg_;
+      T* sum = partial(sums.weight, 0, g) + first * ocg_;
       for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) {
-        const T* part = partial(partials, chunk, g) + first * ocg_;
+        const T* part = partial(sums.weight, chunk, g) + first * ocg_;
         for (int64_t i = 0; i < count * ocg_; ++i) sum[i] += part[i];
       }
       transpose_(sum, ocg_, count, ocg_, weight + g * rows_ * ocg_ + first, rows_);
     });
     if (!p_.bias) return;
-    const T* part = reinterpret_cast<const T*>(context.shared() + partial_bytes());
     T* bias = o.written<T>(o.bias);
     for (int64_t c = 0; c < p_.oc; ++c) {
-      bias[c] = part[c];
-      for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) bias[c] += part[chunk * p_.oc + c];
+      bias[c] = sums.bias[c];
+      for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) bias[c] += sums.bias[chunk * p_.oc + c];
     }
   }
 
@@ -256,6 +246,7 @@ class WeightGrad {
   Blocks blocks_;
   const OuterProductTiles<T>& tiles_;
   TransposeFn<T> transpose_;
+  const RowKernels<T>& row_kernels_;
   int64_t icg_, ocg_, rows_;
   bool padded_;
 };

@@ -14,7 +14,7 @@ namespace {
 template <typename T>
 class Planes {
  public:
-  Planes(const ConvProblem& p, Isa isa, const Blocks& blocks) : c_(p), blocks_(blocks), kernel_(stencil<T>(isa)) {}
+  Planes(const ConvProblem& p, Isa isa, const Blocks& blocks) : c_(p), blocks_(blocks), kernel_(stencil<T>(isa)), rows_(rows<T>(isa)) {}
 
   void plan(Blocks& b) const {
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
@@ -31,29 +31,56 @@ class Planes {
   void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
     const EvenSplit rows = EvenSplit::of_at_most(h.out, blocks_.rows), cols = EvenSplit::of_at_most(w.out, blocks_.cols);
-    // Small planes go several to a task.
-    const int64_t blocks = c_.n * c_.g * rows.parts * cols.parts;
-    const EvenSplit tasks = EvenSplit::of_at_most(blocks, std::max<int64_t>(1, kPixelsPerTask / (blocks_.rows * blocks_.cols)));
-    parallel_for(context.threads, tasks.parts, [&](int64_t task, int thread) {
-      const Scratch scratch(*this, context.of_thread(workspace, thread));
-      for (int64_t i = tasks.begin(task); i < tasks.begin(task + 1); ++i) {
-        const int64_t ci = i % cols.parts, ri = i / cols.parts % rows.parts, plane = i / cols.parts / rows.parts;
-        for (int64_t ph = 0; ph < c_.phases_h; ++ph)
-          for (int64_t pw = 0; pw < c_.phases_w; ++pw)
-            compute(plane, c_.axis_h(ph), c_.axis_w(pw), {rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)}, o, scratch);
-      }
+    // Small planes go several to a task, which finds out once what they have in common.
+    const EvenSplit planes = EvenSplit::of_at_most(c_.n * c_.g, std::max<int64_t>(1, kPixelsPerTask / (blocks_.rows * blocks_.cols)));
+    parallel_for(context.threads, planes.parts * rows.parts * cols.parts, [&](int64_t task, int thread) {
+      const Scratch s(*this, context.of_thread(workspace, thread));
+      const int64_t ci = task % cols.parts, ri = task / cols.parts % rows.parts, pi = task / cols.parts / rows.parts;
+      int64_t* offsets = s.offsets;
+      for (int64_t ph = 0; ph < c_.phases_h; ++ph)
+        for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
+          const Phase phase(*this, ph, pw, {rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)}, offsets);
+          s.phases[ph * c_.phases_w + pw] = phase;
+          offsets += phase.h.taps * phase.w.taps;
+        }
+      for (int64_t plane = planes.begin(pi); plane < planes.begin(pi + 1); ++plane)
+        for (int64_t m = 0; m < c_.m; ++m)
+          for (int64_t ph = 0; ph < c_.phases_h; ++ph) compute(plane, m, s.phases + ph * c_.phases_w, o, s);
     });
   }
 
  private:
-  static constexpr int64_t kPixelsPerTask = 4096;
+  static constexpr int64_t kPixelsPerTask = 8192;
 
   struct Block {
     int64_t r0, rows, c0, cols;
   };
 
+  // What the planes of a task have in common, for one phase of the destination.
+  struct Phase {
+    Axis h, w;
+    Block block;
+    PanelShape shape;
+    bool in_place;
+    int64_t* offset;  // of the taps, in the panel or in the plane
+
+    Phase(const Planes& s, int64_t phase_h, int64_t phase_w, const Block& b, int64_t* taps)
+        : h(s.c_.axis_h(phase_h)),
+          w(s.c_.axis_w(phase_w)),
+          block{b.r0, std::min(b.rows, h.out - b.r0), b.c0, std::min(b.cols, w.out - b.c0)},
+          shape(h, w, block.rows, block.cols, false),
+          in_place(w.stride == 1 && !h.reads_outside() && !w.reads_outside()),
+          offset(taps) {
+      for (int64_t th = 0; th < h.taps; ++th)
+        for (int64_t tw = 0; tw < w.taps; ++tw)
+          *taps++ = in_place ? h.offset(th) * s.c_.in_w + w.offset(tw) : shape.tap_offset(th, tw);
+    }
+    bool empty() const { return block.rows <= 0 || block.cols <= 0; }
+  };
+
   struct Scratch {
-    int64_t* offset;
+    Phase* phases;
+    int64_t* offsets;
     T *weight, *panel, *result;
     size_t bytes;
     Scratch(const Planes& s, std::byte* memory) {
@@ -62,56 +89,58 @@ class Planes {
       for (int64_t ph = 0; ph < c.phases_h; ++ph) rows = std::max(rows, Strip(c.axis_h(ph), s.blocks_.rows, true).size());
       for (int64_t pw = 0; pw < c.phases_w; ++pw) cols = std::max(cols, Strip(c.axis_w(pw), s.blocks_.cols, true).size());
       ScratchAllocator take(memory);
-      offset = take.array<int64_t>(c.taps());
+      phases = take.array<Phase>(c.phases_h * c.phases_w);
+      offsets = take.array<int64_t>(c.taps());
       weight = take.array<T>(c.taps());
-      result = take.array<T>(c.phases_w > 1 ? s.blocks_.rows * s.blocks_.cols : 0);
+      result = take.array<T>(c.phases_w > 1 ? c.phases_w * s.blocks_.rows * s.blocks_.cols : 0);
       panel = take.array<T>(rows * cols);
       bytes = take.bytes();
     }
   };
 
-  // The destination channels of one group, for one phase of a block.
-  void compute(int64_t plane, const Axis& h, const Axis& w, Block b, const CorrelationOperands<T>& o, const Scratch& s) const {
-    b.rows = std::min(b.rows, h.out - b.r0), b.cols = std::min(b.cols, w.out - b.c0);
-    if (b.rows <= 0 || b.cols <= 0) return;
-    const int64_t g = plane % c_.g;
-    const bool in_place = w.stride == 1 && !h.reads_outside() && !w.reads_outside();
-    const PanelShape shape(h, w, b.rows, b.cols, false);
-    StencilArgs<T> args{};
-    args.x_pitch = in_place ? c_.in_w * h.stride : shape.row_pitch();
-    args.offset = s.offset, args.weight = s.weight, args.taps = h.taps * w.taps;
-    args.rows = b.rows, args.columns = b.cols;
-    int64_t* offset = s.offset;
-    for (int64_t th = 0; th < h.taps; ++th)
-      for (int64_t tw = 0; tw < w.taps; ++tw) *offset++ = in_place ? h.offset(th) * c_.in_w + w.offset(tw) : shape.tap_offset(th, tw);
+  // Destination channel m of a plane's group, in the rows of one phase and the columns of all.
+  void compute(int64_t plane, int64_t m, const Phase* phases, const CorrelationOperands<T>& o, const Scratch& s) const {
+    const Phase& first = phases[0];
+    if (first.empty()) return;
+    const bool scattered = c_.phases_w > 1;
+    const int64_t row_step = first.h.out_step * c_.out_w;
+    T* destination = o.destination + (plane * c_.m + m) * c_.out_pixels() + (first.h.out0 + first.block.r0 * first.h.out_step) * c_.out_w +
+                     first.block.c0 * c_.phases_w;
+    for (int64_t pw = 0; pw < c_.phases_w; ++pw)
+      if (!phases[pw].empty())
+        sum_taps(plane, m, phases[pw], scattered ? s.result + pw * blocks_.rows * blocks_.cols : destination, scattered ? blocks_.cols : row_step,
+                 o, s);
+    if (scattered)
+      rows_.interleave({destination, row_step, s.result, blocks_.cols, blocks_.rows * blocks_.cols, first.block.rows, c_.phases_w,
+                        std::min(first.block.cols * c_.phases_w, c_.out_w - first.block.c0 * c_.phases_w)});
+  }
 
-    for (int64_t m = 0; m < c_.m; ++m) {
-      T* destination = o.destination + (plane * c_.m + m) * c_.out_pixels() + (h.out0 + b.r0 * h.out_step) * c_.out_w + w.out0 + b.c0 * w.out_step;
-      args.y = w.out_step > 1 ? s.result : destination;
-      args.y_pitch = w.out_step > 1 ? b.cols : c_.out_w * h.out_step;
-      args.bias = o.bias == nullptr ? T(0) : o.bias[g * c_.m + m];
-      for (int64_t k = 0; k < c_.k; ++k) {
-        const T* source = o.source + (plane * c_.k + k) * c_.in_pixels();
-        if (!in_place && (m == 0 || c_.k > 1)) shape.pack(s.panel, source, c_.in_h, c_.in_w, 1, b.r0, b.c0, c_.padding_mode);
-        args.x = in_place ? source + b.r0 * h.stride * c_.in_w + b.c0 : s.panel;
-        const T* weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + k * c_.weight_k;
-        T* to = s.weight;
-        for (int64_t th = 0; th < h.taps; ++th)
-          for (int64_t tw = 0; tw < w.taps; ++tw) *to++ = weight[(h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step];
-        args.accumulate = k > 0;
-        kernel_.fn(args);
-      }
-      if (w.out_step > 1)
-        for (int64_t r = 0; r < b.rows; ++r) {
-          T* row = destination + r * h.out_step * c_.out_w;
-          for (int64_t j = 0; j < b.cols; ++j) row[j * w.out_step] = s.result[r * b.cols + j];
-        }
+  void sum_taps(int64_t plane, int64_t m, const Phase& p, T* y, int64_t y_pitch, const CorrelationOperands<T>& o, const Scratch& s) const {
+    const int64_t g = plane % c_.g;
+    StencilArgs<T> args{};
+    args.x_pitch = p.in_place ? c_.in_w * p.h.stride : p.shape.row_pitch();
+    args.offset = p.offset, args.weight = s.weight, args.taps = p.h.taps * p.w.taps;
+    args.y = y, args.y_pitch = y_pitch, args.rows = p.block.rows, args.columns = p.block.cols;
+    args.bias = o.bias == nullptr ? T(0) : o.bias[g * c_.m + m];
+    for (int64_t k = 0; k < c_.k; ++k) {
+      const T* source = o.source + (plane * c_.k + k) * c_.in_pixels();
+      const bool packed = m > 0 && c_.k == 1 && c_.phases_h * c_.phases_w == 1;  // the last channel's panel still serves
+      if (!p.in_place && !packed) p.shape.pack(s.panel, source, c_.in_h, c_.in_w, 1, p.block.r0, p.block.c0, c_.padding_mode, rows_);
+      args.x = p.in_place ? source + p.block.r0 * p.h.stride * c_.in_w + p.block.c0 : s.panel;
+      const T* weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + k * c_.weight_k;
+      T* to = s.weight;
+      for (int64_t th = 0; th < p.h.taps; ++th)
+        for (int64_t tw = 0; tw < p.w.taps; ++tw)
+          *to++ = weight[(p.h.tap0 + th * p.h.tap_step) * c_.kernel_w + p.w.tap0 + tw * p.w.tap_step];
+      args.accumulate = k > 0;
+      kernel_.fn(args);
     }
   }
 
   Correlation c_;
   Blocks blocks_;
   const StencilKernel<T>& kernel_;
+  const RowKernels<T>& rows_;
 };
 
 }  // namespace

@@ -47,12 +47,14 @@ struct Stencil {
       }
   }
 
-  // All columns of RT rows: whole tiles, then what is left in one narrower tile, masked.
-  template <int RT>
-  static CONVEXT_INLINE void row_block(const StencilArgs<T>& args, const T* x, T* y) {
+  // RT rows: whole tiles of VT vectors, then what is left in one narrower tile, masked.
+  template <int RT, int VT>
+  static void row_block(const StencilArgs<T>& args, int64_t r) {
+    const T* x = args.x + r * args.x_pitch;
+    T* y = args.y + r * args.y_pitch;
     int64_t j = 0;
-    for (; j + V * Vec::kLanes <= args.columns; j += V * Vec::kLanes) tile<RT, V, false>(args, x + j, y + j, 0);
-    rest<RT, V>(args, x + j, y + j, args.columns - j);
+    for (; j + VT * Vec::kLanes <= args.columns; j += VT * Vec::kLanes) tile<RT, VT, false>(args, x + j, y + j, 0);
+    rest<RT, VT>(args, x + j, y + j, args.columns - j);
   }
 
   template <int RT, int VT>
@@ -63,10 +65,22 @@ struct Stencil {
       rest<RT, VT - 1>(args, x, y, columns);
   }
 
+  // All rows, RT at a time, then what is left in halves: the fewer rows, the longer the FMA wait for each other.
+  template <int RT, int VT>
+  static void all_rows(const StencilArgs<T>& args, int64_t r) {
+    for (; r + RT <= args.rows; r += RT) row_block<RT, VT>(args, r);
+    if constexpr (RT > 1)
+      if (r < args.rows) all_rows<(RT + 1) / 2 < RT ? (RT + 1) / 2 : 1, VT>(args, r);
+  }
+
+  // Narrow planes take more rows at once.
   static void run(const StencilArgs<T>& args) {
-    int64_t r = 0;
-    for (; r + R <= args.rows; r += R) row_block<R>(args, args.x + r * args.x_pitch, args.y + r * args.y_pitch);
-    for (; r < args.rows; ++r) row_block<1>(args, args.x + r * args.x_pitch, args.y + r * args.y_pitch);
+    if (args.columns <= Vec::kLanes)
+      all_rows<(R * V < 8 ? R * V : 8), 1>(args, 0);
+    else if (args.columns <= 2 * Vec::kLanes)
+      all_rows<R * V / 2, 2>(args, 0);
+    else
+      all_rows<R, V>(args, 0);
   }
 
   static constexpr StencilKernel<T> kernel() { return {Vec::kLanes, R, V, run}; }

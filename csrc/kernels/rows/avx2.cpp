@@ -1,0 +1,7 @@
+// The row kernels of AVX2.
+#include "simd/avx2.h"
+
+#include "kernels/rows/kernel-inl.h"
+
+extern const convext::RowTable convext::kRowsAvx2 = {{Rows<F32>::copy, Rows<F32>::interleave},
+                                                   {Rows<F64>::copy, Rows<F64>::interleave}};

@@ -1,0 +1,47 @@
+// Moving rows of numbers: out of an image into a panel, and out of the phases of a result into an image.
+//
+//   copy         dst[r * dst_pitch + i] = src[r * src_pitch + start + i * step]      i < count, r < rows
+//                where start + i * step lies in [0, width); 0 elsewhere
+//   interleave   dst[r * dst_pitch + i * phases + p] = src[p * src_phase + r * src_pitch + i]
+//                where i * phases + p < count
+//
+// Exactly the numbers of the formulas are read and written; nothing needs alignment; no overlap. Steps and
+// phases of 1 and 2 go by vectors.
+#pragma once
+
+#include <stdint.h>
+
+namespace convext {
+
+template <typename T>
+struct CopyRowsArgs {
+  T* dst;
+  int64_t dst_pitch;
+  const T* src;
+  int64_t src_pitch;
+  int64_t rows, start, step, count, width;
+};
+
+template <typename T>
+struct InterleaveRowsArgs {
+  T* dst;
+  int64_t dst_pitch;
+  const T* src;
+  int64_t src_pitch, src_phase;
+  int64_t rows, phases, count;
+};
+
+template <typename T>
+struct RowKernels {
+  void (*copy)(const CopyRowsArgs<T>&);
+  void (*interleave)(const InterleaveRowsArgs<T>&);
+};
+
+struct RowTable {
+  RowKernels<float> f32;
+  RowKernels<double> f64;
+};
+
+extern const RowTable kRowsScalar, kRowsAvx2, kRowsAvx512;
+
+}  // namespace convext
