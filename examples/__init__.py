@@ -1,0 +1,1 @@
+"""What convext is for, shown on real data: `python -m examples.demo`."""

@@ -1,0 +1,73 @@
+"""What the four parts of the demo share: the form of a result, the plot style, the plot of two losses."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from examples.compare import Agreement, Times, Training
+
+# (number of steps, what they are) -> the steps' indices; shows progress while they are consumed.
+Track = Callable[[int, str], Iterable[int]]
+
+TORCH, CONVEXT, GREY = "#d9822b", "#1f5fa8", "#777777"
+plt.rcParams.update(
+    {
+        "axes.grid": True,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": "medium",
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 120,
+        "figure.titlesize": "large",
+        "grid.alpha": 0.25,
+        "legend.frameon": False,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One network on one data set: a column of the demo's table."""
+
+    network: str
+    data: str
+    item: str  # the shape of one of the items that a forward pass computes
+    agreement: Agreement
+    forward: Times
+    items: int = 1
+    training: Training | None = None
+    score: str = ""  # what the test data say, and in which unit
+    scores: tuple[str, str] = ("", "")  # of torch's copy and of convext's
+
+
+def plot_losses(training: Training, loss: Axes, difference: Axes, unit: str) -> None:
+    """Both losses, and how far apart they are, with float32's own rounding as the yardstick."""
+    loss.plot(training.losses["torch"], color=TORCH, linewidth=4, alpha=0.5, label="torch.nn")
+    loss.plot(training.losses["convext"], color=CONVEXT, linewidth=1, label="convext")
+    loss.set(ylabel=f"training loss [{unit}]", title="Two trainings, same seed and batches", yscale="log")
+    loss.legend()
+    for other, colour, label in (("float64", GREY, "torch.nn in float64"), ("convext", CONVEXT, "convext")):
+        apart = training.difference("torch", other)
+        difference.plot(apart, ".-", color=colour, linewidth=0.6, markersize=3, label=f"|torch.nn - {label}|")
+    difference.set_yscale("log", nonpositive="mask")  # a gap where they are equal
+    difference.set(
+        xlabel="training step",
+        ylabel=f"difference [{unit}]",
+        title="Their difference, beside float32's own rounding",
+    )
+    difference.legend()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG, and close it."""
+    figure.savefig(path)
+    plt.close(figure)
