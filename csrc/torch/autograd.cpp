@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
+#include <torch/csrc/dynamo/compiled_autograd.h>
 #include <torch/library.h>
 
 #include <optional>
@@ -40,6 +41,31 @@ struct ConvNode : torch::autograd::Node {
     const std::lock_guard<std::mutex> lock(mutex_);
     first.reset_data();
     second.reset_data();
+  }
+
+  // Compiled autograd: what the node's computation depends on, and that computation on what it is traced with.
+  void compiled_args(torch::dynamo::autograd::CompiledNodeArgs& args) const override {
+    args.collect(first, /*is_output=*/false);
+    args.collect(second, /*is_output=*/false);
+    for (const c10::SymDimVector* list : {&first_size, &second_size, &stride, &padding, &dilation})
+      args.collect(SymIntArrayRef(*list));
+    args.collect(groups);
+    args.collect(padding_mode);
+    args.collect(channels_last);
+  }
+
+  variable_list apply_with_saved(const variable_list& gradients,
+                                 torch::dynamo::autograd::SwapSavedVariables& saved) override {
+    const auto each = [&](const auto& swap) {
+      swap(first);
+      swap(second);
+      for (c10::SymDimVector* list : {&first_size, &second_size, &stride, &padding, &dilation}) swap(*list);
+      swap(groups);
+    };
+    each([&](auto& value) { saved.before(value); });
+    variable_list results = apply(variable_list(gradients));
+    each([&](auto& value) { saved.after(value); });
+    return results;
   }
 
  protected:
