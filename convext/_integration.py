@@ -35,7 +35,7 @@ class _PerSampleGrad:
     def apply(
         self,
         keywords: tuple[str, ...],
-        operator: Any,
+        overridden: Any,
         input: Any,
         weight: Any,
         bias: Any,
@@ -58,12 +58,8 @@ class _PerSampleGrad:
         )
 
 
-for _operators, _per_sample in (
-    (_ops.conv1d, _PerSampleGrad(F.conv1d, _single)),
-    (_ops.conv2d, _PerSampleGrad(F.conv2d, _pair)),
-):
-    implements_per_sample_grads(_operators.default)(_per_sample)
-    implements_per_sample_grads(_operators.padding)(_per_sample)
+implements_per_sample_grads(functional.conv1d)(_PerSampleGrad(F.conv1d, _single))
+implements_per_sample_grads(functional.conv2d)(_PerSampleGrad(F.conv2d, _pair))
 
 
 @register_flop_formula(_ops.conv_output)

@@ -1,9 +1,9 @@
 """Convolutions as functions, with the signatures of :mod:`torch.nn.functional`.
 
-Each is one call of an operator of `torch.ops.convext`, which is differentiable to any order, in both
-directions, and works under autocast, `torch.func`, `torch.compile` and with tensor subclasses. float32 and
-float64 tensors on the CPU are computed by convext; anything else, and every call with wrong arguments, is
-passed on to PyTorch, so that errors are PyTorch's own.
+Each calls an operator of `torch.ops.convext`, which is differentiable to any order, in both directions, and
+works under autocast, `torch.func`, `torch.compile` and with tensor subclasses. float32 and float64 tensors on
+the CPU are computed by convext; anything else, and every call with wrong arguments, is passed on to PyTorch,
+so that errors are PyTorch's own.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
-import convext._C as _C  # noqa: F401  registers the operators
+from convext import _C
 
-# Resolved once: an attribute look-up in torch.ops is a large part of a microsecond.
-_conv1d = torch.ops.convext.conv1d.default
-_conv1d_padding = torch.ops.convext.conv1d.padding
-_conv2d = torch.ops.convext.conv2d.default
-_conv2d_padding = torch.ops.convext.conv2d.padding
-_conv_transpose1d = torch.ops.convext.conv_transpose1d.default
-_conv_transpose2d = torch.ops.convext.conv_transpose2d.default
+# torch.compile cannot look into functions that are written in C++, but knows operators.
+_ops: Any = torch.ops.convext
 
 
-def _list(value: Any) -> Any:
+def _sizes(value: Any) -> Any:
+    """Operators, unlike functions, take no number for a list."""
     return (value,) if isinstance(value, int) else value
 
 
@@ -70,8 +67,12 @@ def conv1d(
     >>> conv1d(signal, kernel, padding="full")
     tensor([[-1., -2., -2., -2., -2.,  4.,  5.]])
     """
-    op = _conv1d_padding if isinstance(padding, str) else _conv1d
-    return op(input, weight, bias, _list(stride), _list(padding), _list(dilation), groups, padding_mode)
+    if is_dynamo_compiling():
+        traced: Tensor = _ops.conv1d(
+            input, weight, bias, _sizes(stride), _sizes(padding), _sizes(dilation), groups, padding_mode
+        )
+        return traced
+    return _C.conv1d(input, weight, bias, stride, padding, dilation, groups, padding_mode)
 
 
 def conv2d(
@@ -110,8 +111,12 @@ def conv2d(
              [36., 36., 36.],
              [36., 36., 36.]]])
     """
-    op = _conv2d_padding if isinstance(padding, str) else _conv2d
-    return op(input, weight, bias, _list(stride), _list(padding), _list(dilation), groups, padding_mode)
+    if is_dynamo_compiling():
+        traced: Tensor = _ops.conv2d(
+            input, weight, bias, _sizes(stride), _sizes(padding), _sizes(dilation), groups, padding_mode
+        )
+        return traced
+    return _C.conv2d(input, weight, bias, stride, padding, dilation, groups, padding_mode)
 
 
 def conv_transpose1d(
@@ -148,9 +153,19 @@ def conv_transpose1d(
     >>> conv_transpose1d(torch.tensor([[1., 10]]), torch.tensor([[[1., 2, 3]]]), stride=2)
     tensor([[ 1.,  2., 13., 20., 30.]])
     """
-    return _conv_transpose1d(
-        input, weight, bias, _list(stride), _list(padding), _list(output_padding), groups, _list(dilation)
-    )
+    if is_dynamo_compiling():
+        traced: Tensor = _ops.conv_transpose1d(
+            input,
+            weight,
+            bias,
+            _sizes(stride),
+            _sizes(padding),
+            _sizes(output_padding),
+            groups,
+            _sizes(dilation),
+        )
+        return traced
+    return _C.conv_transpose1d(input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose2d(
@@ -183,6 +198,16 @@ def conv_transpose2d(
     tensor([[[1., 2., 1., 2.],
              [3., 4., 3., 4.]]])
     """
-    return _conv_transpose2d(
-        input, weight, bias, _list(stride), _list(padding), _list(output_padding), groups, _list(dilation)
-    )
+    if is_dynamo_compiling():
+        traced: Tensor = _ops.conv_transpose2d(
+            input,
+            weight,
+            bias,
+            _sizes(stride),
+            _sizes(padding),
+            _sizes(output_padding),
+            groups,
+            _sizes(dilation),
+        )
+        return traced
+    return _C.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy
 import pytest
 import torch
 import torch.nn.functional as F
@@ -157,8 +158,8 @@ def test_show_config():
 @pytest.mark.parametrize(
     ("pretend", "sentence"),
     [
-        ("import platform; platform.machine = lambda: 'arm64'", "runs on Linux on x86-64 only; this is Linux on arm"),
-        ("import platform; platform.system = lambda: 'Darwin'", "x86-64 only; this is Darwin on x86_64."),
+        ("import platform; platform.machine = lambda: 'arm64'", "on x86-64 only; this is Linux on arm64."),
+        ("import platform; platform.system = lambda: 'Darwin'", "on x86-64 only; this is Darwin on x86_64."),
         ("import torch; torch.__version__ = '2.99.1'", "was built with PyTorch"),
         ("import sys; sys.modules['torch'] = None", "needs PyTorch"),
         ("import sys; sys.modules['convext._build_info'] = None", "is not built yet"),
@@ -183,7 +184,7 @@ class Tagged(torch.Tensor):
     """A subclass that keeps torch's default __torch_function__."""
 
 
-def test_tensor_subclasses_and_modes_see_the_operators():
+def test_tensor_subclasses_and_modes_see_the_functions():
     class Spy(TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
             seen.append(func)
@@ -194,10 +195,39 @@ def test_tensor_subclasses_and_modes_see_the_operators():
     with Spy():
         convext.conv2d(x, w)
         convext.conv2d(x, w, padding="same")
-    assert seen == [torch.ops.convext.conv2d.default, torch.ops.convext.conv2d.padding]
+        convext.conv_transpose2d(x, w.transpose(0, 1))
+    assert seen[:2] == [convext.conv2d] * 2 and seen[-1] is convext.conv_transpose2d
     y = convext.conv2d(x.as_subclass(Tagged), w)
     assert type(y) is Tagged
     torch.testing.assert_close(y.as_subclass(torch.Tensor), F.conv2d(x, w))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"stride": numpy.int64(2)},
+        {"stride": (numpy.int64(2), 1), "groups": numpy.int64(1)},
+        {"padding": torch.tensor(1)},
+        {"dilation": [torch.tensor(2)]},
+        {"stride": None},
+        {"stride": 1.5},
+        {"padding": (1, 0.5)},
+        {"groups": 1.0},
+        {"dilation": True},
+        {"bias": 1},
+        {"colour": "red"},
+    ],
+    ids=str,
+)
+def test_arguments_of_any_type_are_taken_or_refused_as_by_torch(arguments):
+    x, w = torch.randn(1, 2, 5, 5), torch.randn(3, 2, 3, 3)
+    try:
+        expected = F.conv2d(x, w, **arguments)
+    except TypeError:
+        with pytest.raises(TypeError):
+            convext.conv2d(x, w, **arguments)
+    else:
+        torch.testing.assert_close(convext.conv2d(x, w, **arguments), expected)
 
 
 def test_full_padding():
