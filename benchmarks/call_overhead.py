@@ -3,8 +3,8 @@
     python benchmarks/call_overhead.py [--pairs 200]
 
 The two libraries take turns, so that the machine's moods meet both alike; printed are the medians, in
-microseconds, and the median of the ratios of neighbours. The forward call records the graph; the backward call
-computes the gradients of input, weight and bias.
+microseconds, and the median of the ratios of neighbours. The forward call records the graph; the backward
+call computes the gradients of input, weight and bias.
 """
 
 import argparse
