@@ -25,7 +25,7 @@ class Correlate {
 
   // ---- planning
   void plan(Blocks& b) const {
-    const Axis h = c_.axis_h(0), w = c_.axis_w(0);
+    const Axis h = c_.axis_h(0), w = c_.all_phases_w();
     const int64_t th = ceil_div(c_.kernel_h, c_.phases_h), tw = ceil_div(c_.kernel_w, c_.phases_w), lanes = tiles_.lanes;
     const auto vectors = [&](int64_t pixels) { return ceil_div(pixels, lanes); };
 
@@ -42,7 +42,8 @@ class Correlate {
 
     b.cols = std::min<int64_t>(w.out, b.column_taps ? kMaxFlatWidth : kMaxCols);
     const int64_t line = b.column_taps ? h.out * w.out : b.cols;
-    b.packed_weights = vectors(line) * c_.n * (b.column_taps ? 1 : h.out) > kInPlaceVectors;
+    const int64_t uses = vectors(line) * c_.n * (b.column_taps ? 1 : h.out);
+    b.packed_weights = uses > (c_.taps() == 1 ? kInPlaceVectors : 3 * kInPlaceVectors);
     const Tile tile = best_tile(tiles_, b.packed_weights, c_.m, std::min(vectors(line), vectors(kMaxCols)));
     b.mr = tile.mr, b.nv = tile.nv;
 
@@ -90,8 +91,7 @@ class Correlate {
       t.tile0 = m.begin(mi), t.tile1 = t.tile0 + m.length(mi);
       t.c0 = cols.begin(ci), t.c1 = t.c0 + cols.length(ci);
       t.r0 = rows.begin(ri), t.r1 = t.r0 + rows.length(ri);
-      for (t.phase_w = 0; t.phase_w < c_.phases_w; ++t.phase_w) compute(t, workspace, o, context, thread);
-      if (scattered()) scatter(t, workspace, o, context, thread);
+      compute(t, Scratch(*this, context.of_thread(workspace, thread)), reinterpret_cast<const T*>(context.shared()), o);
     });
   }
 
@@ -99,10 +99,10 @@ class Correlate {
   static constexpr int64_t kMaxFlatWidth = 256;  // wider rows are long enough by themselves
   static constexpr int64_t kMaxCols = 768;
   static constexpr int64_t kMaxSteps = 2048;
-  static constexpr int64_t kInPlaceVectors = 12;  // packing a weight costs what about 4 tiles of 3 vectors cost
+  static constexpr int64_t kInPlaceVectors = 1200000;  // packing a weight costs what about 4 tiles of 3 vectors cost
 
   struct Task {
-    int64_t n, g, phase_h, phase_w;
+    int64_t n, g, phase_h;
     int64_t tile0, tile1;  // tiles of destination channels
     int64_t r0, r1, c0, c1;
   };
@@ -138,10 +138,9 @@ class Correlate {
     size_t bytes;
     Scratch(const Correlate& s, std::byte* memory) {
       const Correlation& c = s.c_;
-      int64_t rows = 0, cols = 0;
+      int64_t rows = 0;
       for (int64_t ph = 0; ph < c.phases_h; ++ph) rows = std::max(rows, Strip(c.axis_h(ph), s.blocks_.rows, true).size());
-      for (int64_t pw = 0; pw < c.phases_w; ++pw)
-        cols = std::max(cols, Strip(c.axis_w(pw), s.blocks_.cols, !s.blocks_.column_taps).size());
+      const int64_t cols = Strip(c.all_phases_w(), s.blocks_.cols, !s.blocks_.column_taps).size();
       ScratchAllocator take(memory);
       a_offset = take.array<int64_t>(s.blocks_.k * c.taps());
       b_offset = take.array<int64_t>(s.blocks_.k * c.taps());
@@ -151,14 +150,12 @@ class Correlate {
     }
   };
 
-  // The place of a phase's first packed weight in its group: the phases before it own the other taps.
-  int64_t packed_phase_offset(int64_t phase_h, int64_t phase_w) const {
-    int64_t taps = 0;
-    for (int64_t ph = 0; ph <= phase_h; ++ph) {
-      const int64_t th = c_.axis_h(ph).taps;
-      for (int64_t pw = 0; pw < (ph < phase_h ? c_.phases_w : phase_w); ++pw) taps += th * c_.axis_w(pw).taps;
-    }
-    return taps * c_.m * c_.k;
+  // The place of the first packed weight of a row of phases in its group: the phases before own the other taps.
+  int64_t packed_phase_offset(int64_t phase_h) const {
+    int64_t before = 0, columns = 0;
+    for (int64_t ph = 0; ph < phase_h; ++ph) before += c_.axis_h(ph).taps;
+    for (int64_t pw = 0; pw < c_.phases_w; ++pw) columns += c_.axis_w(pw).taps;
+    return before * columns * c_.m * c_.k;
   }
 
   void pack_weights(const T* weight, T* packed, int threads) const {
@@ -180,46 +177,51 @@ class Correlate {
     });
   }
 
-  void compute(const Task& t, const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context, int thread) const {
-    const Axis h = c_.axis_h(t.phase_h), w = c_.axis_w(t.phase_w);
+  void compute(const Task& t, const Scratch& s, const T* packed, const CorrelationOperands<T>& o) const {
+    const Axis h = c_.axis_h(t.phase_h), all_w = c_.all_phases_w();
     // Every phase computes as many columns as the first one, so that their rows are equally long.
-    const int64_t rows = std::min(t.r1, h.out) - t.r0, cols = t.c1 - t.c0, taps = h.taps * w.taps;
+    const int64_t rows = std::min(t.r1, h.out) - t.r0, cols = t.c1 - t.c0;
     if (rows <= 0) return;
-    const PanelShape panel_shape(h, w, rows, cols, blocks_.column_taps);
-
-    const Scratch scratch(*this, context.of_thread(workspace, thread));
+    const PanelShape shape(h, all_w, rows, cols, blocks_.column_taps);
     T* plane = o.destination + (t.n * c_.g + t.g) * c_.m * c_.out_pixels();
     const T* source = o.source + (t.n * c_.g + t.g) * c_.k * c_.in_pixels();
     const T* weight = o.weight + t.g * c_.weights_per_group();
-    const T* packed = reinterpret_cast<const T*>(context.shared()) + t.g * c_.weights_per_group() +
-                      (blocks_.packed_weights && scattered() ? packed_phase_offset(t.phase_h, t.phase_w) : 0);
 
     Product product;
     product.bias = o.bias == nullptr ? nullptr : o.bias + t.g * c_.m;
-    product.c = scattered() ? scratch.result + t.phase_w * result_count() : plane + t.r0 * c_.out_w + t.c0;
     product.c_stride = scattered() ? blocks_.rows * blocks_.cols : c_.out_pixels();
     product.lines = blocks_.column_taps ? 1 : rows;
     product.length = blocks_.column_taps ? rows * cols : cols;
-    product.b_line = panel_shape.row_pitch();
+    product.b_line = shape.row_pitch();
     product.c_line = scattered() ? cols : c_.out_w;
-    product.a_offset = scratch.a_offset, product.b_offset = scratch.b_offset, product.b = scratch.panel;
+    product.a_offset = s.a_offset, product.b_offset = s.b_offset, product.b = s.panel;
 
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
+    const int64_t packed_phase = blocks_.packed_weights && scattered() ? packed_phase_offset(t.phase_h) : 0;
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       const int64_t k0 = k.begin(ki), channels = k.length(ki);
-      panel_shape.pack(scratch.panel, source + k0 * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.r0, t.c0, c_.padding_mode, rows_);
-      product.steps = 0;
-      for (int64_t i = 0; i < channels; ++i)
-        for (int64_t th = 0; th < h.taps; ++th)
-          for (int64_t tw = 0; tw < w.taps; ++tw, ++product.steps) {
-            scratch.b_offset[product.steps] = i * panel_shape.channel_pitch() + panel_shape.tap_offset(th, tw);
-            scratch.a_offset[product.steps] = i * c_.weight_k + (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
-          }
+      shape.pack(s.panel, source + k0 * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.r0, t.c0, c_.padding_mode, rows_);
       product.start = ki > 0 ? Start::kAccumulate : product.bias != nullptr ? Start::kRowBias : Start::kZero;
       product.weight = weight + k0 * c_.weight_k;
-      product.packed = packed + taps * c_.m * k0;
-      multiply(product, t.tile0, t.tile1);
+      product.packed = packed + t.g * c_.weights_per_group() + packed_phase;
+      for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
+        const Axis w = c_.axis_w(pw);
+        const int64_t taps = h.taps * w.taps, shift = c_.phases_w > 1 ? w.offset0 - all_w.offset0 : 0;
+        const int64_t shift_step = c_.phases_w > 1 ? w.offset_step : 1;
+        product.steps = 0;
+        for (int64_t i = 0; i < channels; ++i)
+          for (int64_t th = 0; th < h.taps; ++th)
+            for (int64_t tw = 0; tw < w.taps; ++tw, ++product.steps) {
+              s.b_offset[product.steps] = i * shape.channel_pitch() + shape.tap_offset(th, shift + tw * shift_step);
+              s.a_offset[product.steps] = i * c_.weight_k + (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
+            }
+        product.c = scattered() ? s.result + pw * result_count() : plane + t.r0 * c_.out_w + t.c0;
+        product.packed += taps * c_.m * k0;
+        multiply(product, t.tile0, t.tile1);
+        product.packed += taps * c_.m * (c_.k - k0);
+      }
     }
+    if (scattered()) scatter(t, h, rows, cols, s.result, plane);
   }
 
   struct Product {
@@ -259,17 +261,12 @@ class Correlate {
   }
 
   // Brings the columns of all phases of a row together, from [phase][channel][row][column].
-  void scatter(const Task& t, const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context, int thread) const {
-    const Scratch scratch(*this, context.of_thread(workspace, thread));
-    const Axis h = c_.axis_h(t.phase_h);
-    const int64_t rows = std::min(t.r1, h.out) - t.r0;
-    if (rows <= 0) return;
-    const int64_t cols = t.c1 - t.c0, columns = std::min(cols * c_.phases_w, c_.out_w - t.c0 * c_.phases_w);
-    T* plane = o.destination + (t.n * c_.g + t.g) * c_.m * c_.out_pixels();
+  void scatter(const Task& t, const Axis& h, int64_t rows, int64_t cols, const T* result, T* plane) const {
+    const int64_t columns = std::min(cols * c_.phases_w, c_.out_w - t.c0 * c_.phases_w);
     const EvenSplit tiles = EvenSplit::of_at_most(c_.m, blocks_.mr);
     for (int64_t m = tiles.begin(t.tile0); m < tiles.begin(t.tile1); ++m)
       rows_.interleave({plane + m * c_.out_pixels() + (h.out0 + t.r0 * h.out_step) * c_.out_w + t.c0 * c_.phases_w, h.out_step * c_.out_w,
-                        scratch.result + m * blocks_.rows * blocks_.cols, cols, result_count(), rows, c_.phases_w, columns});
+                        result + m * blocks_.rows * blocks_.cols, cols, result_count(), rows, c_.phases_w, columns});
   }
 
   Correlation c_;
