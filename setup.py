@@ -14,7 +14,6 @@ from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_clib import build_clib
-from setuptools.modified import newer_group
 
 TORCH = "2.13"
 
@@ -22,9 +21,10 @@ if sys.platform != "linux" or platform.machine() != "x86_64":
     raise SystemExit(f"convext: needs Linux on x86-64; this is {sys.platform} on {platform.machine()}.")
 try:
     import torch
+    from setuptools.modified import newer_group
     from torch.utils.cpp_extension import BuildExtension, CppExtension
 except ImportError as error:
-    raise SystemExit(f"convext: building needs PyTorch {TORCH}, which cannot be imported: {error}.") from None
+    raise SystemExit(f"convext: building needs PyTorch {TORCH} and setuptools 77 or later: {error}.") from None
 if not torch.__version__.startswith(TORCH + "."):
     raise SystemExit(f"convext: building needs PyTorch {TORCH}; found {torch.__version__}.")
 
