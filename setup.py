@@ -24,7 +24,9 @@ try:
     from setuptools.modified import newer_group
     from torch.utils.cpp_extension import BuildExtension, CppExtension
 except ImportError as error:
-    raise SystemExit(f"convext: building needs PyTorch {TORCH} and setuptools 77 or later: {error}.") from None
+    raise SystemExit(
+        f"convext: building needs PyTorch {TORCH} and setuptools 77 or later: {error}."
+    ) from None
 if not torch.__version__.startswith(TORCH + "."):
     raise SystemExit(f"convext: building needs PyTorch {TORCH}; found {torch.__version__}.")
 
@@ -62,6 +64,8 @@ class BuildLibraries(build_clib):
                 job.result()
         for name, info in libraries:
             objects = [self._object(source) for source in info["sources"]]
+            archive = Path(self.compiler.library_filename(name, output_dir=self.build_clib))
+            archive.unlink(missing_ok=True)  # it would keep the objects of sources that are gone
             self.compiler.create_static_lib(objects, name, output_dir=self.build_clib)
 
     def _stale(self, libraries: list[tuple[str, dict]]) -> list[tuple[str, dict]]:
