@@ -47,8 +47,9 @@ struct KernelName {
 };
 std::string to_string(const KernelName& name);
 
-// choose() fills in the algorithm and the isa; plan() the rest.
+// plan() fills in the kernel, the blocks and the workspace; choose() the rest.
 struct Plan {
+  ConvProblem problem;  // as the algorithm sees it: canonical
   const Algorithm* algorithm = nullptr;
   Isa isa = Isa::kScalar;
   KernelName kernel;

@@ -10,12 +10,10 @@
 #include <cstdint>
 #include <numeric>
 
+#include "core/integers.h"
 #include "core/problem.h"
 
 namespace convext {
-
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
 
 struct Axis {
   int64_t out = 0, in = 0;                // positions of the destination (of its phase) and of the source

@@ -6,11 +6,12 @@
 
 namespace convext {
 
-extern const Algorithm kDepthwise, kGrouped, kDense, kReference;
+extern const Algorithm kPointwise, kDepthwise, kGrouped, kDense, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
     &kDepthwise,
+    &kPointwise,
     &kGrouped,
     &kDense,
     &kReference,
@@ -23,6 +24,7 @@ const char* objection(const Algorithm& a, const ConvProblem& problem, const Poli
 
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {
   Plan plan = a.plan(problem, policy);
+  plan.problem = problem;
   plan.algorithm = &a;
   plan.isa = policy.isa;
   return plan;
@@ -31,7 +33,8 @@ Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& pol
 
 std::span<const Algorithm* const> all_algorithms() { return kAlgorithms; }
 
-Plan choose(const ConvProblem& problem, const Policy& policy) {
+Plan choose(const ConvProblem& given, const Policy& policy) {
+  const ConvProblem problem = canonical(given);
   for (const Algorithm* a : kAlgorithms) {
     if (policy.algorithm.empty()) {
       if (objection(*a, problem, policy) == nullptr) return plan_with(*a, problem, policy);
@@ -44,11 +47,11 @@ Plan choose(const ConvProblem& problem, const Policy& policy) {
   throw std::invalid_argument("convext: no algorithm is called '" + std::string(policy.algorithm) + "'");
 }
 
-void run(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context) {
+void run(const Plan& plan, const Operands& operands, const Context& context) {
   constexpr double kFlopsPerThread = 1 << 18;  // some 4 us of dense work, about what opening a region costs
   Context used = context;
-  used.threads = static_cast<int>(std::clamp(problem.flops() / kFlopsPerThread, 1.0, static_cast<double>(context.threads)));
-  plan.algorithm->run(problem, plan, operands, used);
+  used.threads = static_cast<int>(std::clamp(plan.problem.flops() / kFlopsPerThread, 1.0, static_cast<double>(context.threads)));
+  plan.algorithm->run(plan.problem, plan, operands, used);
 }
 
 std::string to_string(const KernelName& name) {
@@ -57,7 +60,8 @@ std::string to_string(const KernelName& name) {
          std::to_string(name.nr) + "_" + std::string(to_string(name.isa));
 }
 
-std::vector<Candidate> explain(const ConvProblem& problem, const Policy& policy) {
+std::vector<Candidate> explain(const ConvProblem& given, const Policy& policy) {
+  const ConvProblem problem = canonical(given);
   std::vector<Candidate> candidates;
   bool taken = false;
   for (const Algorithm* a : kAlgorithms) {

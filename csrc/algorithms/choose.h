@@ -16,7 +16,7 @@ std::span<const Algorithm* const> all_algorithms();
 Plan choose(const ConvProblem& problem, const Policy& policy);
 
 // Computes. A small problem runs on fewer threads than it is offered: opening a region costs microseconds.
-void run(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context);
+void run(const Plan& plan, const Operands& operands, const Context& context);
 
 // For people: each algorithm with the reason why it was not taken, or nullptr for the one that was.
 struct Candidate {

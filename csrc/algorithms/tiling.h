@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/integers.h"
 #include "core/isa.h"
 #include "kernels/tables.h"
 
@@ -17,10 +18,10 @@ inline constexpr int64_t kL2Bytes = 256 << 10;
 // [0, size) in `parts` parts whose sizes differ by one at most: part i is [begin(i), begin(i + 1)).
 struct EvenSplit {
   int64_t size, parts;
-  static EvenSplit of_at_most(int64_t size, int64_t largest) { return {size, std::max<int64_t>(1, (size + largest - 1) / largest)}; }
+  static EvenSplit of_at_most(int64_t size, int64_t largest) { return {size, std::max<int64_t>(1, ceil_div(size, largest))}; }
   int64_t begin(int64_t i) const { return i * (size / parts) + std::min(i, size % parts); }
   int64_t length(int64_t i) const { return size / parts + (i < size % parts ? 1 : 0); }
-  int64_t largest() const { return (size + parts - 1) / parts; }
+  int64_t largest() const { return ceil_div(size, parts); }
 };
 
 struct Tile {

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <stdexcept>
+#include <utility>
 
 namespace convext {
 namespace {
@@ -64,6 +65,26 @@ int64_t parse_value(const Field& f, std::string_view text) {
 }
 
 }  // namespace
+
+ConvProblem canonical(const ConvProblem& problem) {
+  ConvProblem p = problem;
+  if (p.iw == 1 && p.ow == 1 && p.kw == 1 && p.pad_left == 0) {
+    std::swap(p.ih, p.iw);
+    std::swap(p.oh, p.ow);
+    std::swap(p.kh, p.kw);
+    std::swap(p.stride_h, p.stride_w);
+    std::swap(p.dilation_h, p.dilation_w);
+    std::swap(p.pad_top, p.pad_left);
+  }
+  const bool moves_nothing = p.taps() == 1 && p.pad_top == 0 && p.pad_left == 0 && p.ih == p.oh && p.iw == p.ow &&
+                             (p.stride_h == 1 || p.oh == 1) && (p.stride_w == 1 || p.ow == 1);
+  if (moves_nothing) {
+    p.iw = p.ow = p.ih * p.iw;
+    p.ih = p.oh = 1;
+    p.stride_h = p.stride_w = p.dilation_h = p.dilation_w = 1;
+  }
+  return p;
+}
 
 std::string to_string(const ConvProblem& problem) {
   const ConvProblem defaults;

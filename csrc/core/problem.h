@@ -56,6 +56,10 @@ struct ConvProblem {
   bool operator==(const ConvProblem&) const = default;
 };
 
+// The same computation in the form that the algorithms expect: a kernel (k, 1) on images of width 1 becomes a
+// one-dimensional one, and a 1x1 kernel that moves nothing sees the image as one row.
+ConvProblem canonical(const ConvProblem& problem);
+
 // The problem as one line of name=value words; fields that have their default value are left out, the
 // pass never is: "pass=output n=4 ic=64 oc=64 ih=56 ...".
 std::string to_string(const ConvProblem& problem);

@@ -83,7 +83,7 @@ void run_at(const std::string& text, uintptr_t input, uintptr_t weight, uintptr_
     throw std::invalid_argument("convext: this machine has no " + std::string(to_string(plan.isa)));
   const GuardedMemory workspace(plan.workspace.total(threads));
   const auto pointer = [](uintptr_t address) { return reinterpret_cast<const void*>(address); };
-  run(problem, plan, {pointer(input), pointer(weight), pointer(bias), pointer(output)}, {threads, workspace.begin()});
+  run(plan, {pointer(input), pointer(weight), pointer(bias), pointer(output)}, {threads, workspace.begin()});
 }
 
 }  // namespace

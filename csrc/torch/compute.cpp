@@ -39,7 +39,7 @@ bool verbose() {
 
 void run_verbosely(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context) {
   const auto start = std::chrono::steady_clock::now();
-  run(problem, plan, operands, context);
+  run(plan, operands, context);
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
   std::fprintf(stderr, "convext: %s | %.*s %s | %d threads | %.3f ms\n", to_string(problem).c_str(),
                static_cast<int>(plan.algorithm->name.size()), plan.algorithm->name.data(),
@@ -58,7 +58,7 @@ void compute_dense(const ConvProblem& problem, const Operands& operands) {
   if (verbose())
     run_verbosely(problem, plan, operands, context);
   else
-    run(problem, plan, operands, context);
+    run(plan, operands, context);
 }
 
 // The tensors of a problem. A bias is optional; what the pass computes is written.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <utility>
 
 namespace convext {
 namespace {
@@ -35,7 +34,7 @@ void check_axis(const Axis& a, PaddingMode mode) {
 }
 
 // The axis with the numbers that do not matter set to their defaults.
-Axis canonical(Axis a) {
+Axis without_idle_numbers(Axis a) {
   if (a.output == 1) a.stride = 1;
   if (a.kernel == 1) a.dilation = 1;
   return a;
@@ -44,7 +43,7 @@ Axis canonical(Axis a) {
 Axis make_axis(const ProblemArguments& a, size_t i, PaddingMode mode) {
   const Axis axis{a.input[i + 2], a.weight[i + 2], a.output[i + 2], a.stride[i], a.dilation[i], a.padding[i]};
   check_axis(axis, mode);
-  return canonical(axis);
+  return without_idle_numbers(axis);
 }
 
 void check_channels(const ProblemArguments& a) {
@@ -97,7 +96,6 @@ ConvProblem make_problem(const ProblemArguments& a) {
   p.oc = a.output[1];
   Axis h{1, 1, 1, 1, 1, 0}, w = make_axis(a, a.stride.size() - 1, p.padding_mode);
   if (a.stride.size() == 2) h = make_axis(a, 0, p.padding_mode);
-  if (w.input == 1 && w.kernel == 1 && w.output == 1 && w.padding == 0) std::swap(h, w);
   p.ih = h.input, p.kh = h.kernel, p.oh = h.output, p.stride_h = h.stride, p.dilation_h = h.dilation,
   p.pad_top = h.padding;
   p.iw = w.input, p.kw = w.kernel, p.ow = w.output, p.stride_w = w.stride, p.dilation_w = w.dilation,

@@ -24,8 +24,8 @@ struct ProblemArguments {
   std::string_view padding_mode;
 };
 
-// Throws if the sizes do not fit together, or a padding mode would have to wrap twice. A kernel as high as
-// wide as one column is turned into a row, and numbers that nothing depends on are set to their defaults:
+// Throws if the sizes do not fit together, or a padding mode would have to wrap twice. Numbers that nothing
+// depends on (the stride of a single output, say) are set to their defaults, so that they cannot overflow and
 // equal work gives equal problems.
 ConvProblem make_problem(const ProblemArguments& arguments);
 

@@ -1,0 +1,179 @@
+// 1x1 convolution that moves nothing: products of matrices that lie in memory as they are needed.
+//
+// An image with many pixels is the dense algorithm's with one tap: its channels x pixels are a row-major
+// matrix. Images of one pixel (squeeze-and-excitation, a linear layer in disguise) make matrices of the batch:
+//
+//   output[n][oc]   =  sum over ic  input[n][ic]  * weight[oc][ic]     inner products, channels in the lanes
+//   input[n][ic]    =  sum over oc  output[n][oc] * weight[oc][ic]     outer products, input channels in the lanes
+//   weight[oc][ic]  =  sum over n   output[n][oc] * input[n][ic]       likewise
+#include "algorithms/dense/dense.h"
+#include "algorithms/layouts.h"
+#include "algorithms/tiling.h"
+#include "core/parallel.h"
+#include "core/scratch.h"
+
+namespace convext {
+namespace {
+
+template <typename T>
+class OnePixel {
+ public:
+  OnePixel(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : p_(p), blocks_(blocks), outer_(outer_product<T>(isa)), inner_(inner_product<T>(isa)), icg_(p.ic_per_group()), ocg_(p.oc_per_group()) {}
+
+  KernelName plan(Blocks& b, Isa isa) const {
+    if (p_.pass == Pass::kOutput) {
+      b.mr = static_cast<int>(EvenSplit::of_at_most(p_.n, kInnerProductMaxMr).largest());
+      b.nv = static_cast<int>(EvenSplit::of_at_most(ocg_, inner_.max_nr[b.mr - 1]).largest());
+      return {"inner_product", p_.dtype, b.mr, b.nv, isa};
+    }
+    const int64_t rows = p_.pass == Pass::kInputGrad ? p_.n : ocg_, sum = p_.pass == Pass::kInputGrad ? ocg_ : p_.n;
+    const Tile tile = best_tile(outer_, false, rows, ceil_div(icg_, outer_.lanes));
+    b.mr = tile.mr, b.nv = tile.nv;
+    b.k = EvenSplit::of_at_most(sum, kMaxSteps).largest();
+    return {"outer_product", p_.dtype, b.mr, b.nv * outer_.lanes, isa};
+  }
+
+  Workspace workspace() const { return {Offsets(*this, nullptr).bytes, 0}; }
+
+  void run(const Operands& o, const Context& context) const {
+    const T* input = static_cast<const T*>(o.input);
+    const T* weight = static_cast<const T*>(o.weight);
+    const T* output = static_cast<const T*>(o.output);
+    const T* bias = static_cast<const T*>(o.bias);
+    if (p_.pass == Pass::kOutput) return inner_products(input, weight, bias, o.written<T>(o.output), context.threads);
+    const Offsets offsets(*this, context.shared());
+    if (p_.pass == Pass::kInputGrad)
+      return outer_products({output, p_.oc, ocg_, 1}, {weight, ocg_ * icg_, icg_}, {o.written<T>(o.input), icg_, p_.ic}, p_.n, ocg_, bias, offsets,
+                            context.threads);
+    outer_products({output, 1, ocg_, p_.oc}, {input, icg_, p_.ic}, {o.written<T>(o.weight), ocg_ * icg_, icg_}, ocg_, p_.n, nullptr, offsets,
+                   context.threads);
+    if (p_.bias) sum_images(output, o.written<T>(o.bias));
+  }
+
+ private:
+  static constexpr int64_t kMaxSteps = 512;
+
+  // Where the steps of a block of the sum lie.
+  struct Offsets {
+    int64_t *a, *b;
+    size_t bytes;
+    Offsets(const OnePixel& s, std::byte* memory) {
+      ScratchAllocator take(memory);
+      a = take.array<int64_t>(s.blocks_.k);
+      b = take.array<int64_t>(s.blocks_.k);
+      bytes = take.bytes();
+    }
+  };
+
+  // The operands of a product of each group: rows and steps of A, steps of B, rows of C.
+  struct MatrixA {
+    const T* data;
+    int64_t row, group, step;
+  };
+  struct MatrixB {
+    const T* data;
+    int64_t group, step;
+  };
+  struct MatrixC {
+    T* data;
+    int64_t group, row;
+  };
+
+  void outer_products(const MatrixA& a, const MatrixB& b, const MatrixC& c, int64_t rows, int64_t steps, const T* bias, const Offsets& offsets,
+                      int threads) const {
+    for (int64_t k = 0; k < blocks_.k; ++k) offsets.a[k] = k * a.step, offsets.b[k] = k * b.step;
+    const EvenSplit m = EvenSplit::of_at_most(rows, blocks_.mr), v = EvenSplit::of_at_most(ceil_div(icg_, outer_.lanes), blocks_.nv),
+                    k = EvenSplit::of_at_most(steps, blocks_.k);
+    parallel_for(threads, p_.g * v.parts, [&](int64_t task, int) {
+      const int64_t g = task / v.parts, vi = task % v.parts, j0 = v.begin(vi) * outer_.lanes;
+      const T* row[kOuterProductMaxMr];
+      OuterProductArgs<T> args{};
+      args.rows = row, args.a_offset = offsets.a, args.b_offset = offsets.b;
+      args.c_stride = c.row, args.columns = std::min(icg_ - j0, v.length(vi) * outer_.lanes);
+      args.bias = bias == nullptr ? nullptr : bias + g * icg_ + j0;
+      for (int64_t ki = 0; ki < k.parts; ++ki) {
+        args.steps = k.length(ki);
+        args.start = ki > 0 ? Start::kAccumulate : bias != nullptr ? Start::kColumnBias : Start::kZero;
+        args.b = b.data + g * b.group + k.begin(ki) * b.step + j0;
+        for (int64_t mi = 0; mi < m.parts; ++mi) {
+          for (int64_t r = 0; r < m.length(mi); ++r) row[r] = a.data + g * a.group + (m.begin(mi) + r) * a.row + k.begin(ki) * a.step;
+          args.c = c.data + g * c.group + m.begin(mi) * c.row + j0;
+          outer_.rows[v.length(vi) - 1][m.length(mi) - 1](args);
+        }
+      }
+    });
+  }
+
+  void inner_products(const T* input, const T* weight, const T* bias, T* output, int threads) const {
+    const EvenSplit m = EvenSplit::of_at_most(p_.n, blocks_.mr), n = EvenSplit::of_at_most(ocg_, blocks_.nv);
+    parallel_for(threads, p_.g * n.parts, [&](int64_t task, int) {
+      const int64_t first = task / n.parts * ocg_ + n.begin(task % n.parts), columns = n.length(task % n.parts), g = task / n.parts;
+      const int64_t at_start = 0;
+      const T *a[kInnerProductMaxMr], *b[kInnerProductMaxNr];
+      for (int64_t j = 0; j < columns; ++j) b[j] = weight + (first + j) * icg_;
+      InnerProductArgs<T> args{};
+      args.a = a, args.b = b, args.a_segments = args.b_segments = &at_start;
+      args.segments = 1, args.length = icg_, args.c_row = p_.oc, args.c_column = 1;
+      args.bias = bias == nullptr ? nullptr : bias + first;
+      for (int64_t mi = 0; mi < m.parts; ++mi) {
+        for (int64_t r = 0; r < m.length(mi); ++r) a[r] = input + (m.begin(mi) + r) * p_.ic + g * icg_;
+        args.c = output + m.begin(mi) * p_.oc + first;
+        inner_.fn[m.length(mi) - 1][columns - 1](args);
+      }
+    });
+  }
+
+  void sum_images(const T* output, T* bias) const {
+    std::copy_n(output, p_.oc, bias);
+    for (int64_t n = 1; n < p_.n; ++n)
+      for (int64_t oc = 0; oc < p_.oc; ++oc) bias[oc] += output[n * p_.oc + oc];
+  }
+
+  const ConvProblem& p_;
+  Blocks blocks_;
+  const OuterProductTiles<T>& outer_;
+  const InnerProductTiles<T>& inner_;
+  int64_t icg_, ocg_;
+};
+
+bool one_pixel(const ConvProblem& p) { return p.output_pixels() == 1; }
+
+template <typename T>
+Plan plan_for(const ConvProblem& p, Isa isa) {
+  if (!one_pixel(p)) return p.pass == Pass::kWeightGrad ? plan_weight_grad<T>(p, isa) : plan_correlation<T>(p, isa);
+  Plan plan;
+  plan.kernel = OnePixel<T>(p, isa, {}).plan(plan.blocks, isa);
+  plan.workspace = OnePixel<T>(p, isa, plan.blocks).workspace();
+  return plan;
+}
+
+template <typename T>
+void run_for(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
+  if (one_pixel(p)) return OnePixel<T>(p, plan.isa, plan.blocks).run(operands, context);
+  (p.pass == Pass::kWeightGrad ? run_weight_grad<T> : run_correlation<T>)(p, plan, operands, context);
+}
+
+const char* supports(const ConvProblem& p) {
+  const bool moves_nothing = p.taps() == 1 && p.ih == 1 && p.oh == 1 && p.iw == p.ow && p.pad_top == 0 && p.pad_left == 0 && p.stride_w == 1;
+  return moves_nothing ? needs_channels_first(p) : "not a 1x1 kernel that keeps every pixel in its place";
+}
+
+const char* profitable(const ConvProblem& p, const Policy&) {
+  const bool few = p.pass == Pass::kWeightGrad && p.oc_per_group() <= 8 && !one_pixel(p);
+  return few ? "few output channels a group: pixels fill the lanes better" : nullptr;
+}
+
+Plan plan(const ConvProblem& p, const Policy& policy) {
+  return (p.dtype == DType::kFloat32 ? plan_for<float> : plan_for<double>)(p, policy.isa);
+}
+
+void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
+  (p.dtype == DType::kFloat32 ? run_for<float> : run_for<double>)(p, plan, operands, context);
+}
+
+}  // namespace
+
+extern const Algorithm kPointwise = {"pointwise", supports, profitable, plan, run};
+
+}  // namespace convext

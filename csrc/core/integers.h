@@ -1,0 +1,12 @@
+// Divisions of whole numbers that round as blocks and axes need it.
+#pragma once
+
+#include <cstdint>
+
+namespace convext {
+
+// b > 0.
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && a < 0); }
+
+}  // namespace convext
