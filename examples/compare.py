@@ -13,9 +13,9 @@ one, differ by no more than twice as much:
 
 *The whole network.* Worst cases multiplied through fifty layers say nothing, so the second bound is
 measured: E is the root mean square (RMS) of torch's own rounding error, float32 against the same network in
-float64. convext's tests also hold its RMS error to twice torch's on the same data. To first order the
-output's error is linear in those of the layers, and so is at most 2 E; and the RMS is a norm, so by the
-triangle inequality through the float64 result
+float64. convext promises an RMS error of at most twice torch's for a layer's output, which its tests check
+layer by layer. To first order the error of the network's output is linear in those of its layers, and so is
+expected to be at most 2 E; and the RMS is a norm, so by the triangle inequality through the float64 result
 
     RMS(convext - torch) <= RMS(convext - float64) + RMS(torch - float64) <= 3 E
 """

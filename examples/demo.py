@@ -56,7 +56,8 @@ def sections(result: Result) -> dict[str, dict[str, str]]:
             "loss, first": f"{training.losses['torch'][0]:.4g}",
             "loss, last": f"{training.losses['torch'][-1]:.4g}",
             "largest difference of the losses": f"{training.largest_difference:.1e}",
-            "torch.nn from float64, likewise": f"{max(training.difference('torch', 'float64')):.1e}",
+            "  torch.nn from float64": f"{max(training.difference('torch', 'float64')):.1e}",
+            "  convext from float64": f"{max(training.difference('convext', 'float64')):.1e}",
             "torch.nn, ms a step": f"{step[0]:.3g}",
             "convext, ms a step": f"{step[1]:.3g}",
             "speed-up": f"{training.times.speedup:.2f} x",
@@ -121,10 +122,10 @@ def main() -> int:
         ]
     console.print(table(results))
     console.print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, convext {convext.__version__}."
+        f"torch {torch.__version__}, convext {convext.__version__}; threads: {torch.get_num_threads()}."
     )
     console.print(
-        "Times are medians over interleaved pairs; speed-up is torch.nn's time over convext's, pair by pair."
+        "Times are medians; speed-up is torch.nn's time over convext's, the median of interleaved pairs."
     )
     console.print("The bounds are derived in examples/compare.py.")
     console.print(f"Plots: {', '.join(path.name for path in sorted(output.glob('*.png')))} in {output}")

@@ -59,12 +59,10 @@ def plot(
     samples = range(1024 - TEST, 1024)
     beat, error = axes[:, 0]
     repeated, predicted = previous - actual, convext_predicts - actual
-    beat.plot(
-        samples, torch_predicts.numpy(), color=TORCH, linewidth=4, alpha=0.5, label="predicted, torch.nn"
-    )
-    beat.plot(samples, convext_predicts.numpy(), color=CONVEXT, linewidth=1, label="predicted, convext")
+    beat.plot(samples, torch_predicts.numpy(), color=TORCH, linewidth=4, alpha=0.5, label="torch.nn")
+    beat.plot(samples, convext_predicts.numpy(), color=CONVEXT, linewidth=1, label="convext")
     beat.plot(samples, actual.numpy(), "k.", markersize=2.5, label="recorded")
-    beat.set(ylabel="signal [recorded units]", title="The unseen beat")
+    beat.set(ylabel="signal [recorded units]", title="The unseen beat and its prediction")
     beat.legend()
     for wrong, colour, name in (
         (repeated, GREY, "the last sample again"),
@@ -77,7 +75,7 @@ def plot(
     save(figure, path)
 
 
-def run(track: Track, output: Path, steps: int = 250, turns: int = 30, batch: int = 8) -> Result:
+def run(track: Track, output: Path, steps: int = 200, turns: int = 30, batch: int = 8) -> Result:
     """Train and compare; write heartbeat.png."""
     torch.manual_seed(0)
     signal = load()

@@ -55,16 +55,13 @@ def plot_losses(training: Training, loss: Axes, difference: Axes, unit: str) -> 
     loss.plot(training.losses["convext"], color=CONVEXT, linewidth=1, label="convext")
     loss.set(ylabel=f"training loss [{unit}]", title="Two trainings, same seed and batches", yscale="log")
     loss.legend()
-    for other, colour, label in (("float64", GREY, "torch.nn in float64"), ("convext", CONVEXT, "convext")):
-        apart = training.difference("torch", other)
-        difference.plot(apart, ".-", color=colour, linewidth=0.6, markersize=3, label=f"|torch.nn - {label}|")
+    pairs = (("torch", "float64", TORCH), ("convext", "float64", CONVEXT), ("torch", "convext", "black"))
+    for a, b, colour in pairs:
+        apart = training.difference(a, b)
+        difference.plot(apart, ".-", color=colour, linewidth=0.5, markersize=2.5, label=f"|{a} - {b}|")
     difference.set_yscale("log", nonpositive="mask")  # a gap where they are equal
-    difference.set(
-        xlabel="training step",
-        ylabel=f"difference [{unit}]",
-        title="Their difference, beside float32's own rounding",
-    )
-    difference.legend()
+    difference.set(xlabel="training step", ylabel=f"difference [{unit}]", title="Drift by rounding")
+    difference.legend(loc="lower right", ncols=3, fontsize="small", handlelength=1, columnspacing=1)
 
 
 def save(figure: Figure, path: Path) -> None:
