@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export CXX
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 
 CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
@@ -45,8 +47,8 @@ clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-# The environment, with what the build needs. PyTorch comes first and by its exact version: the extension
-# works with no other.
+# The environment, with what the build needs; convext itself is found where it is built, in this folder. PyTorch
+# comes first and by its exact version: the extension works with no other.
 $(VENV)/.torch:
 	$(call require,test "$$(uname -sm)" = "Linux x86_64",it runs on Linux on x86-64 only; this is $$(uname -sm).)
 	$(call require,$(PYTHON) -c 'import sys; sys.exit(sys.hexversion < 0x030b0000)',it needs Python 3.11 or newer as $(PYTHON); another is named by 'make PYTHON=...'.)
@@ -56,7 +58,8 @@ $(VENV)/.torch:
 	@echo "convext: creating $(VENV) and installing PyTorch"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) torch==2.13.0
-	$(PIP_INSTALL) 'setuptools>=77' ninja
+	$(PIP_INSTALL) 'setuptools>=77' ninja numpy
+	echo '$(CURDIR)' > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/convext.pth
 	touch $@
 
 $(VENV)/.tools: requirements-dev.txt $(VENV)/.torch
@@ -69,5 +72,5 @@ $(VENV)/.demo-tools: examples/requirements.txt $(VENV)/.torch
 
 $(VENV)/.built: $(CXX_FILES) setup.py pyproject.toml $(VENV)/.torch
 	@echo "convext: building the extension (minutes the first time)"
-	$(PIP_INSTALL) --no-build-isolation --no-deps --editable .
+	$(BIN)/python setup.py --quiet build_ext --inplace 2>&1 | sed -uE 's|^(\[[0-9/]+\]).* -c \S+/(csrc/\S+) .*|\1 \2|'
 	touch $@
