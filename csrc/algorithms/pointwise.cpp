@@ -94,7 +94,7 @@ class OnePixel {
       args.bias = bias == nullptr ? nullptr : bias + g * icg_ + j0;
       for (int64_t ki = 0; ki < k.parts; ++ki) {
         args.steps = k.length(ki);
-        args.start = ki > 0 ? Start::kAccumulate : bias != nullptr ? Start::kColumnBias : Start::kZero;
+        args.start = ki > 0 ? Start::kAdd : bias != nullptr ? Start::kColumnBias : Start::kZero;
         args.b = b.data + g * b.group + k.begin(ki) * b.step + j0;
         for (int64_t mi = 0; mi < m.parts; ++mi) {
           for (int64_t r = 0; r < m.length(mi); ++r) row[r] = a.data + g * a.group + (m.begin(mi) + r) * a.row + k.begin(ki) * a.step;

@@ -38,6 +38,10 @@ struct ScalarVec {
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const {
     for (int64_t i = 0; i < n; ++i) p[i] = v[i];
   }
+  static CONVEXT_INLINE ScalarVec add(ScalarVec a, ScalarVec b) {
+    for (int i = 0; i < kLanes; ++i) a.v[i] += b.v[i];
+    return a;
+  }
   // a * b + c
   static CONVEXT_INLINE ScalarVec fma(ScalarVec a, ScalarVec b, ScalarVec c) {
     for (int i = 0; i < kLanes; ++i) c.v[i] += a.v[i] * b.v[i];

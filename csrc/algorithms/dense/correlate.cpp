@@ -201,7 +201,7 @@ class Correlate {
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       const int64_t k0 = k.begin(ki), channels = k.length(ki);
       shape.pack(s.panel, source + k0 * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.r0, t.c0, c_.padding_mode, rows_);
-      product.start = ki > 0 ? Start::kAccumulate : product.bias != nullptr ? Start::kRowBias : Start::kZero;
+      product.start = ki > 0 ? Start::kAdd : product.bias != nullptr ? Start::kRowBias : Start::kZero;
       product.weight = weight + k0 * c_.weight_k;
       product.packed = packed + t.g * c_.weights_per_group() + packed_phase;
       for (int64_t pw = 0; pw < c_.phases_w; ++pw) {

@@ -40,7 +40,7 @@ class WeightGrad {
     b.mr = tile.mr, b.nv = tile.nv;
 
     // Pixels: a slice [pixel][NR] of the transposed output stays in L1.
-    const int64_t steps = kL1Bytes / (static_cast<int64_t>(sizeof(T)) * tile.nv * lanes);
+    const int64_t steps = std::min(kMaxSteps, kL1Bytes / (static_cast<int64_t>(sizeof(T)) * tile.nv * lanes));
     b.cols = EvenSplit::of_at_most(p_.ow, steps).largest();
     b.rows = EvenSplit::of_at_most(p_.oh, std::max<int64_t>(1, steps / b.cols)).largest();
     b.images = EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, steps / (p_.oh * p_.ow))).largest();
@@ -80,6 +80,7 @@ class WeightGrad {
  private:
   static constexpr int64_t kMaxOcVectors = 12;
   static constexpr int64_t kMaxRows = 1024;
+  static constexpr int64_t kMaxSteps = 256;  // added one after the other: their rounding errors pile up
   static constexpr int64_t kMaxTasks = 64;
   static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 4 << 20;
@@ -142,7 +143,7 @@ class WeightGrad {
   void sum_chunk(const Task& t, const Operands& o, const Partials& sums, const Scratch& s) const {
     for (int64_t block = t.block0; block < t.block1; ++block) {
       const PixelBlock px = pixel_block(block);
-      const Start start = block == t.block0 ? Start::kZero : Start::kAccumulate;
+      const Start start = block == t.block0 ? Start::kZero : Start::kAdd;
       const T* base = input_block(t, px, static_cast<const T*>(o.input), s);
       const EvenSplit v = EvenSplit::of_at_most(ceil_div(t.oc1 - t.oc0, tiles_.lanes), blocks_.nv);
       for (int64_t vi = 0; vi < v.parts; ++vi) {

@@ -39,11 +39,7 @@ struct OuterProductTile {
 #pragma GCC unroll 16
         for (int r = 0; r < MR; ++r) load_row<kTail>(acc[r], args.bias, tail);
         break;
-      case Start::kAccumulate:
-#pragma GCC unroll 16
-        for (int r = 0; r < MR; ++r) load_row<kTail>(acc[r], args.c + r * args.c_stride, tail);
-        break;
-      default:  // kZero
+      default:  // kZero; kAdd adds at the end
 #pragma GCC unroll 16
         for (int r = 0; r < MR; ++r)
 #pragma GCC unroll 4
@@ -77,6 +73,12 @@ struct OuterProductTile {
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r) {
       T* c = args.c + r * args.c_stride;
+      if (args.start == Start::kAdd) {
+        Vec before[NV];
+        load_row<kTail>(before, c, tail);
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; ++v) acc[r][v] = Vec::add(before[v], acc[r][v]);
+      }
 #pragma GCC unroll 4
       for (int v = 0; v < NV - 1; ++v) acc[r][v].store(c + v * Vec::kLanes);
       if (kTail)

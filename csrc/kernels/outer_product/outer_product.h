@@ -24,7 +24,9 @@
 
 namespace convext {
 
-enum class Start { kZero, kRowBias, kColumnBias, kAccumulate };
+// What the sum is added to. kAdd: what C holds. It is added last, so that a long sum is one of blocks, whose
+// rounding errors do not pile up.
+enum class Start { kZero, kRowBias, kColumnBias, kAdd };
 
 template <typename T>
 struct OuterProductArgs {
