@@ -6,10 +6,11 @@
 
 namespace convext {
 
-extern const Algorithm kPointwise, kDepthwise, kGrouped, kDense, kReference;
+extern const Algorithm kPointwise, kDepthwiseChannels, kDepthwise, kGrouped, kDense, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
+    &kDepthwiseChannels,
     &kDepthwise,
     &kPointwise,
     &kGrouped,

@@ -50,23 +50,31 @@ struct Correlation {
                        : input_grad_axis(p.iw, p.ow, p.kw, p.stride_w, p.dilation_w, p.pad_left, phase);
   }
 
-  // An axis whose taps are the offsets of all phases of w: one panel then serves them all. (The phases of an
+  // An axis whose taps are the offsets of all its phases: one panel then serves them all. (The phases of an
   // input gradient have source stride 1.)
+  Axis all_phases_h() const {
+    return all_phases(phases_h, [this](int64_t phase) { return axis_h(phase); });
+  }
   Axis all_phases_w() const {
-    Axis all = axis_w(0);
-    if (phases_w == 1) return all;
+    return all_phases(phases_w, [this](int64_t phase) { return axis_w(phase); });
+  }
+
+ private:
+  template <typename AxisOf>
+  static Axis all_phases(int64_t phases, const AxisOf& axis_of) {
+    Axis all = axis_of(0);
+    if (phases == 1) return all;
     int64_t first = INT64_MAX, last = INT64_MIN;
-    for (int64_t phase = 0; phase < phases_w; ++phase)
-      if (const Axis w = axis_w(phase); w.taps > 0) {
-        first = std::min(first, w.offset0);
-        last = std::max(last, w.offset(w.taps - 1));
+    for (int64_t phase = 0; phase < phases; ++phase)
+      if (const Axis axis = axis_of(phase); axis.taps > 0) {
+        first = std::min(first, axis.offset0);
+        last = std::max(last, axis.offset(axis.taps - 1));
       }
     all.taps = first <= last ? last - first + 1 : 0;
     all.offset0 = first, all.offset_step = 1;
     return all;
   }
 
- private:
   const ConvProblem& problem_;
 };
 

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "core/isa.h"
+#include "kernels/channel_stencil/channel_stencil.h"
 #include "kernels/inner_product/inner_product.h"
 #include "kernels/outer_product/outer_product.h"
 #include "kernels/rows/rows.h"
@@ -46,9 +47,20 @@ const StencilKernel<T>& stencil(Isa isa) {
 }
 
 template <typename T>
-TransposeFn<T> transpose(Isa isa) {
+const ChannelStencilKernels<T>& channel_stencil(Isa isa) {
+  constexpr const ChannelStencilTable* kTables[] = {&kChannelStencilScalar, &kChannelStencilAvx2, &kChannelStencilAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const TransposeKernels<T>& transposes(Isa isa) {
   constexpr const TransposeTable* kTables[] = {&kTransposeScalar, &kTransposeAvx2, &kTransposeAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+TransposeFn<T> transpose(Isa isa) {
+  return transposes<T>(isa).block;
 }
 
 }  // namespace convext

@@ -26,38 +26,53 @@ struct Transpose {
     if constexpr (kDistance > 1) exchange<kDistance / 2>(x);
   }
 
-  static CONVEXT_INLINE void square(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst, int64_t dst_stride) {
+  // to(i) is where column i goes.
+  template <typename To>
+  static CONVEXT_INLINE void square(const T* src, int64_t src_stride, int64_t rows, int64_t cols, const To& to) {
     Vec x[kSide];
 #pragma GCC unroll 16
     for (int i = 0; i < kSide; ++i) x[i] = i < rows ? Vec::load_tail(src + i * src_stride, cols) : Vec::zero();
     exchange<kSide / 2>(x);
 #pragma GCC unroll 16
     for (int i = 0; i < kSide; ++i)
-      if (i < cols) x[i].store_tail(dst + i * dst_stride, rows);
+      if (i < cols) x[i].store_tail(to(i), rows);
   }
 
-  static CONVEXT_INLINE void full_square(const T* src, int64_t src_stride, T* dst, int64_t dst_stride) {
+  template <typename To>
+  static CONVEXT_INLINE void full_square(const T* src, int64_t src_stride, const To& to) {
     Vec x[kSide];
 #pragma GCC unroll 16
     for (int i = 0; i < kSide; ++i) x[i] = Vec::load(src + i * src_stride);
     exchange<kSide / 2>(x);
 #pragma GCC unroll 16
-    for (int i = 0; i < kSide; ++i) x[i].store(dst + i * dst_stride);
+    for (int i = 0; i < kSide; ++i) x[i].store(to(i));
   }
 
-  static void run(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst, int64_t dst_stride) {
+  template <typename To>
+  static CONVEXT_INLINE void squares(const T* src, int64_t src_stride, int64_t rows, int64_t cols, const To& to) {
     for (int64_t r = 0; r < rows; r += kSide)
       for (int64_t c = 0; c < cols; c += kSide) {
         const T* from = src + r * src_stride + c;
-        T* to = dst + c * dst_stride + r;
+        const auto column = [&](int i) __attribute__((always_inline)) { return to(c + i) + r; };
         const int64_t rows_left = rows - r < kSide ? rows - r : kSide;
         const int64_t cols_left = cols - c < kSide ? cols - c : kSide;
         if (rows_left == kSide && cols_left == kSide)
-          full_square(from, src_stride, to, dst_stride);
+          full_square(from, src_stride, column);
         else
-          square(from, src_stride, rows_left, cols_left, to, dst_stride);
+          square(from, src_stride, rows_left, cols_left, column);
       }
   }
+
+  static void block(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst, int64_t dst_stride) {
+    squares(src, src_stride, rows, cols,
+            [=](int64_t c) __attribute__((always_inline)) { return dst + c * dst_stride; });
+  }
+
+  static void scatter(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst, const int64_t* place) {
+    squares(src, src_stride, rows, cols, [=](int64_t c) __attribute__((always_inline)) { return dst + place[c]; });
+  }
+
+  static constexpr convext::TransposeKernels<T> kernels() { return {block, scatter}; }
 };
 
 }  // namespace

@@ -3,4 +3,4 @@
 
 #include "kernels/transpose/kernel-inl.h"
 
-extern const convext::TransposeTable convext::kTransposeScalar = {Transpose<F32>::run, Transpose<F64>::run};
+extern const convext::TransposeTable convext::kTransposeScalar = {Transpose<F32>::kernels(), Transpose<F64>::kernels()};

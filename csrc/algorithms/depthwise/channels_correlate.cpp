@@ -1,0 +1,215 @@
+// Output pass and input gradient with channels in the lanes. A task owns a block of pixels of some images
+// and lane groups. For each image the source pixels of a lane group go to a panel, all phases of the
+// destination are summed from it, and the result is transposed back (or was written in place, if the
+// channels lie side by side).
+#include "algorithms/correlation.h"
+#include "algorithms/depthwise/channel_panel.h"
+#include "algorithms/depthwise/channels.h"
+#include "algorithms/tiling.h"
+#include "core/parallel.h"
+
+namespace convext {
+namespace {
+
+template <typename T>
+class ChannelCorrelation {
+ public:
+  ChannelCorrelation(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : c_(p),
+        isa_(isa),
+        layout_(p.output_layout),
+        blocks_(blocks),
+        kernels_(channel_stencil<T>(isa)),
+        transposes_(transposes<T>(isa)),
+        groups_{p.g, kernels_.lanes},
+        h_(c_.all_phases_h()),
+        w_(c_.all_phases_w()) {}
+
+  void plan(Blocks& b) const {
+    const int64_t phases = c_.phases_h * c_.phases_w;
+    const auto fits = [&](int64_t rows, int64_t cols) {
+      const int64_t vectors = ChannelPanel<T>::vectors(h_, w_, rows, cols) + rows * cols * phases;
+      return vectors * kernels_.lanes * static_cast<int64_t>(sizeof(T)) <= kL2Bytes / 2;
+    };
+    b.cols = w_.out;
+    while (b.cols > kernels_.max_run && !fits(1, b.cols)) b.cols = ceil_div(b.cols, 2);
+    b.rows = h_.out;
+    while (b.rows > 1 && !fits(b.rows, b.cols)) b.rows = ceil_div(b.rows, 2);
+    b.mr = static_cast<int>(EvenSplit::of_at_most(b.cols, kernels_.max_run).largest()), b.nv = 1;
+    const int64_t pixels = b.rows * b.cols * phases;
+    b.images = EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, kVectorsPerTask / pixels)).largest();
+    b.k =
+        EvenSplit::of_at_most(groups_.count(), std::max<int64_t>(1, kVectorsPerTask / (pixels * b.images))).largest() *
+        kernels_.lanes;
+  }
+
+  Workspace workspace() const { return {0, Scratch(*this, nullptr).bytes}; }
+
+  void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
+    const EvenSplit rows = EvenSplit::of_at_most(h_.out, blocks_.rows),
+                    cols = EvenSplit::of_at_most(w_.out, blocks_.cols),
+                    images = EvenSplit::of_at_most(c_.n, blocks_.images),
+                    groups = EvenSplit::of_at_most(groups_.count(), blocks_.k / groups_.lanes);
+    parallel_for(context.threads, rows.parts * cols.parts * images.parts * groups.parts, [&](int64_t task, int thread) {
+      const int64_t ni = task % images.parts, gi = task / images.parts % groups.parts,
+                    ci = task / images.parts / groups.parts % cols.parts,
+                    ri = task / images.parts / groups.parts / cols.parts;
+      Scratch s(*this, context.of_thread(workspace, thread));
+      const Block block{rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)};
+      prepare(block, s);
+      for (int64_t group = groups.begin(gi); group < groups.begin(gi + 1); ++group) {
+        load_weights(group, o, s);
+        for (int64_t n = images.begin(ni); n < images.begin(ni + 1); ++n) compute(block, n, group, o, s);
+      }
+    });
+  }
+
+ private:
+  // Rows and columns of a phase of the destination.
+  struct Block {
+    int64_t r0, rows, c0, cols;
+  };
+
+  struct Phase {
+    Axis h, w;
+    int64_t rows, cols;
+    TapRange* row_taps;
+    int64_t* offset;
+    T* weight;
+  };
+
+  struct Scratch {
+    ScratchAllocator take;
+    ChannelPanel<T> panel;
+    Phase* phases;
+    TapRange* row_taps;
+    int64_t *offset, *weight_place;
+    T *weight, *bias, *result;
+    size_t bytes;
+    Scratch(const ChannelCorrelation& s, std::byte* memory)
+        : take(memory),
+          panel(s.h_, s.w_, s.c_.in_h, s.c_.in_w, s.c_.padding_mode, s.isa_, s.blocks_.rows, s.blocks_.cols, take) {
+      const int64_t count = s.c_.phases_h * s.c_.phases_w, taps = s.c_.taps(), lanes = s.kernels_.lanes;
+      phases = take.array<Phase>(count);
+      row_taps = take.array<TapRange>(count * s.blocks_.rows);
+      offset = take.array<int64_t>(taps);
+      weight_place = take.array<int64_t>(taps);
+      weight = take.array<T>((taps + 1) * lanes);
+      bias = take.array<T>(lanes);
+      result = take.array<T>(s.blocks_.rows * s.blocks_.cols * count * lanes);
+      bytes = take.bytes();
+    }
+  };
+
+  // What the lane groups and images of a task have in common.
+  void prepare(const Block& block, Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, taps = c_.taps();
+    s.panel.prepare(block.r0, block.rows, block.c0, block.cols);
+    std::fill_n(s.weight, (taps + 1) * lanes, T(0));
+    std::fill_n(s.weight_place, taps, taps * lanes);  // of the taps that read only padding
+    int64_t used = 0;
+    for (int64_t ph = 0; ph < c_.phases_h; ++ph)
+      for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
+        const int64_t i = ph * c_.phases_w + pw;
+        Phase& p = s.phases[i];
+        p = {c_.axis_h(ph),   c_.axis_w(pw),          0, 0, s.row_taps + i * blocks_.rows,
+             s.offset + used, s.weight + used * lanes};
+        p.rows = std::min(block.rows, p.h.out - block.r0), p.cols = std::min(block.cols, p.w.out - block.c0);
+        for (int64_t th = 0; th < p.h.taps; ++th)
+          for (int64_t tw = 0; tw < p.w.taps; ++tw, ++used) {
+            s.offset[used] = s.panel.tap_offset((p.h.offset(th) - h_.offset0) / h_.offset_step,
+                                                (p.w.offset(tw) - w_.offset0) / w_.offset_step);
+            s.weight_place[(p.h.tap0 + th * p.h.tap_step) * c_.kernel_w + p.w.tap0 + tw * p.w.tap_step] = used * lanes;
+          }
+        for (int64_t r = 0; r < p.rows; ++r) p.row_taps[r] = taps_of_row(p, block.r0 + r);
+      }
+  }
+
+  // Without those that read a row of zeros.
+  TapRange taps_of_row(const Phase& p, int64_t r) const {
+    int64_t first = 0, last = p.h.taps;
+    if (c_.padding_mode == PaddingMode::kZeros) {
+      while (first < last && r * p.h.stride + p.h.offset(first) < 0) ++first;
+      while (first < last && r * p.h.stride + p.h.offset(last - 1) >= c_.in_h) --last;
+    }
+    return {first * p.w.taps, (last - first) * p.w.taps};
+  }
+
+  void load_weights(int64_t group, const CorrelationOperands<T>& o, const Scratch& s) const {
+    const int64_t c = groups_.begin(group), channels = groups_.length(group);
+    transposes_.scatter(o.weight + c * c_.taps(), c_.taps(), channels, c_.taps(), s.weight, s.weight_place);
+    std::fill_n(s.bias, kernels_.lanes, T(0));
+    if (o.bias != nullptr) std::copy_n(o.bias + c, channels, s.bias);
+  }
+
+  void compute(const Block& block, int64_t n, int64_t group, const CorrelationOperands<T>& o, const Scratch& s) const {
+    const int64_t c = groups_.begin(group), channels = groups_.length(group), lanes = kernels_.lanes;
+    s.panel.fill(ChannelView<const T>(o.source, layout_, c_.g, c_.in_pixels()), n, c, channels);
+    const ChannelView<T> destination(o.destination, layout_, c_.g, c_.out_pixels());
+    const Phase& first = s.phases[0];
+    const int64_t r0 = block.r0 * first.h.out_step, rows = std::min(block.rows * first.h.out_step, c_.out_h - r0);
+    const int64_t c0 = block.c0 * first.w.out_step, cols = std::min(block.cols * first.w.out_step, c_.out_w - c0);
+    T* place = destination.at(n, c, r0 * c_.out_w + c0);
+    if (destination.channel == 1) {
+      for (int64_t i = 0; i < c_.phases_h * c_.phases_w; ++i)
+        sum_taps(s.phases[i], place, c_.out_w * destination.pixel, destination.pixel, channels, s);
+      return;
+    }
+    for (int64_t i = 0; i < c_.phases_h * c_.phases_w; ++i)
+      sum_taps(s.phases[i], s.result, cols * lanes, lanes, lanes, s);
+    if (cols == c_.out_w)
+      transposes_.block(s.result, lanes, rows * cols, channels, place, destination.channel);
+    else
+      for (int64_t r = 0; r < rows; ++r)
+        transposes_.block(s.result + r * cols * lanes, lanes, cols, channels, place + r * c_.out_w,
+                          destination.channel);
+  }
+
+  // pitch and step: of the destination's pixels at y.
+  void sum_taps(const Phase& p, T* y, int64_t pitch, int64_t step, int64_t channels, const Scratch& s) const {
+    if (p.rows <= 0 || p.cols <= 0) return;
+    ChannelStencilArgs<T> args{};
+    args.x_pitch = s.panel.pitch();
+    args.offset = p.offset, args.taps = p.row_taps, args.weight = p.weight, args.bias = s.bias;
+    args.y_pitch = p.h.out_step * pitch, args.y_step = p.w.out_step * step;
+    args.rows = p.rows, args.channels = channels;
+    const EvenSplit runs = EvenSplit::of_at_most(p.cols, blocks_.mr);
+    for (int64_t i = 0; i < runs.parts; ++i) {
+      args.x = s.panel.data() + runs.begin(i) * kernels_.lanes;
+      args.y = y + p.h.out0 * pitch + (p.w.out0 + runs.begin(i) * p.w.out_step) * step;
+      kernels_.correlate[runs.length(i) - 1](args);
+    }
+  }
+
+  Correlation c_;
+  Isa isa_;
+  Layout layout_;
+  Blocks blocks_;
+  const ChannelStencilKernels<T>& kernels_;
+  const TransposeKernels<T>& transposes_;
+  LaneGroups groups_;
+  Axis h_, w_;
+};
+
+}  // namespace
+
+template <typename T>
+Plan plan_channel_correlation(const ConvProblem& p, Isa isa) {
+  Plan plan;
+  ChannelCorrelation<T>(p, isa, {}).plan(plan.blocks);
+  plan.workspace = ChannelCorrelation<T>(p, isa, plan.blocks).workspace();
+  plan.kernel = {"channel_stencil", p.dtype, plan.blocks.mr, channel_stencil<T>(isa).lanes, isa};
+  return plan;
+}
+
+template <typename T>
+void run_channel_correlation(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
+  ChannelCorrelation<T>(p, plan.isa, plan.blocks).run(plan.workspace, CorrelationOperands<T>(p, operands), context);
+}
+
+template Plan plan_channel_correlation<float>(const ConvProblem&, Isa);
+template Plan plan_channel_correlation<double>(const ConvProblem&, Isa);
+template void run_channel_correlation<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+template void run_channel_correlation<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+
+}  // namespace convext
