@@ -12,6 +12,9 @@ import convext
 from convext import _C
 from convext._build_info import TORCH_VERSION
 
+# Reads CONVEXT_ISA: what is wrong with it should be said now, not at the first convolution.
+_C.isa()
+
 
 def set_isa(name: str) -> None:
     """Sets the most that kernels may use of the processor, for all threads of this process from now on.
