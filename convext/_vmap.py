@@ -31,7 +31,7 @@ def _register(op: Any, channels: int) -> None:
         info: Any, in_dims: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *args: Any
     ) -> tuple[Tensor, int]:
         x_dim, weight_dim, bias_dim, *_ = in_dims
-        *geometry, groups, mode = args
+        geometry, groups, rest = args[:4], args[4], args[5:]
         size = info.batch_size
         if weight_dim is None and bias_dim is None:
             return _unfold(op(_fold(x, x_dim, size, 0), weight, bias, *args), size, 0)
@@ -42,7 +42,7 @@ def _register(op: Any, channels: int) -> None:
         else:
             x, weight = _fold(x, x_dim, size, 1), _fold(weight, weight_dim, size, 0)
             groups *= size
-        return _unfold(op(x, weight, bias, *geometry, groups, mode), size, 1)
+        return _unfold(op(x, weight, bias, *geometry, groups, *rest), size, 1)
 
     register_vmap(op, rule)
 
@@ -55,7 +55,7 @@ def _map_weight_grad(
     info: Any, in_dims: Any, output: Tensor, input: Tensor, *args: Any
 ) -> tuple[tuple[Tensor, Tensor], tuple[int, int | None]]:
     output_dim, input_dim, *_ = in_dims
-    *geometry, groups, mode, bias = args
+    geometry, groups, mode, bias, *rest = args[:4], *args[4:]
     size, weight_dim = info.batch_size, 0
     if groups == 1 and input_dim is None:
         output = _fold(output, output_dim, size, 1)
@@ -64,7 +64,7 @@ def _map_weight_grad(
     else:
         output, input = _fold(output, output_dim, size, 1), _fold(input, input_dim, size, 1)
         groups *= size
-    weight, total = _ops.conv_weight_grad(output, input, *geometry, groups, mode, bias)
+    weight, total = _ops.conv_weight_grad(output, input, *geometry, groups, mode, bias, *rest)
     weight, weight_dim = _unfold(weight, size, weight_dim)
     if not bias or weight_dim == 1:  # one for all
         return (weight, total), (weight_dim, None)

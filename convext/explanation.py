@@ -140,13 +140,13 @@ _ops, _aten = torch.ops.convext, torch.ops.aten
 _describe: Callable[..., str] = _ops.describe.default
 # For each operator, the problem string of a call, given its result and arguments.
 _DESCRIBE: dict[Any, Callable[..., str]] = {
-    _ops.conv_output.default: lambda result, input, weight, bias, size, s, p, *rest: _describe(
-        input, weight, bias, s, p, size, *rest, "output"
+    _ops.conv_output.default: lambda result, input, weight, bias, size, s, p, d, g, mode, *_: _describe(
+        input, weight, bias, s, p, size, d, g, mode, "output"
     ),
-    _ops.conv_input_grad.default: lambda result, output, weight, bias, size, s, p, *rest: _describe(
-        result, weight, bias, s, p, output.shape[2:], *rest, "input_grad"
+    _ops.conv_input_grad.default: lambda result, output, weight, bias, size, s, p, d, g, mode, *_: _describe(
+        result, weight, bias, s, p, output.shape[2:], d, g, mode, "input_grad"
     ),
-    _ops.conv_weight_grad.default: lambda result, output, input, size, s, p, d, g, mode, bias: _describe(
+    _ops.conv_weight_grad.default: lambda result, output, input, size, s, p, d, g, mode, bias, *_: _describe(
         input, result[0], result[1] if bias else None, s, p, output.shape[2:], d, g, mode, "weight_grad"
     ),
 }

@@ -14,9 +14,7 @@
 #include <string_view>
 #include <tuple>
 
-#include "torch/layout.h"
 #include "torch/operators.h"
-#include "torch/problem.h"
 
 namespace convext {
 namespace {
@@ -35,7 +33,7 @@ struct ConvNode : torch::autograd::Node {
   c10::SymDimVector stride, padding, dilation;
   SymInt groups;
   std::string padding_mode;
-  bool channels_last = false;  // the result
+  bool channels_last = false;
 
   void release_variables() override {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -69,17 +67,7 @@ struct ConvNode : torch::autograd::Node {
   }
 
  protected:
-  Geometry geometry() const { return {stride, padding, dilation, groups, padding_mode}; }
-
-  // The gradient of the result, in the memory format of the result: gradients get the format that torch
-  // gives them, whatever comes in. functorch's tensors have no format to speak of.
-  Tensor in_format(const Tensor& gradient) const {
-    constexpr c10::DispatchKeySet kFunctorch{c10::DispatchKey::FuncTorchBatched,
-                                             c10::DispatchKey::FuncTorchGradWrapper};
-    if (gradient.dim() != 4 || gradient.key_set().has_any(kFunctorch)) return gradient;
-    const at::MemoryFormat format = channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
-    return gradient.suggest_memory_format() == format ? gradient.contiguous(format) : gradient.clone(format);
-  }
+  Arguments arguments() const { return {stride, padding, dilation, groups, padding_mode, channels_last}; }
 };
 
 Tensor channel_sum(const Tensor& t) { return t.sum(t.dim() == 3 ? c10::IntArrayRef{0, 2} : c10::IntArrayRef{0, 2, 3}); }
@@ -97,12 +85,12 @@ struct ConvOutputBackward : ConvNode {
     const std::lock_guard<std::mutex> lock(mutex_);
     variable_list results(3);
     if (!gradients[0].defined()) return results;
-    const Tensor output = in_format(gradients[0]);
+    const Tensor& output = gradients[0];
     const bool bias = task_should_compute_output(2);
     if (task_should_compute_output(0))
-      results[0] = conv_input_grad(output, second.unpack(), {}, first_size, geometry());
+      results[0] = conv_input_grad(output, second.unpack(), {}, first_size, arguments());
     if (task_should_compute_output(1)) {
-      auto [weight, sum] = conv_weight_grad(output, first.unpack(), second_size, geometry(), bias);
+      auto [weight, sum] = conv_weight_grad(output, first.unpack(), second_size, arguments(), bias);
       results[1] = std::move(weight);
       if (bias) results[2] = std::move(sum);
     } else if (bias) {
@@ -120,10 +108,10 @@ struct ConvInputGradBackward : ConvNode {
     const std::lock_guard<std::mutex> lock(mutex_);
     variable_list results(3);
     if (!gradients[0].defined()) return results;
-    const Tensor input = in_format(gradients[0]);
-    if (task_should_compute_output(0)) results[0] = conv_output(input, second.unpack(), {}, first_size, geometry());
+    const Tensor& input = gradients[0];
+    if (task_should_compute_output(0)) results[0] = conv_output(input, second.unpack(), {}, first_size, arguments());
     if (task_should_compute_output(1))
-      results[1] = std::get<0>(conv_weight_grad(first.unpack(), input, second_size, geometry(), false));
+      results[1] = std::get<0>(conv_weight_grad(first.unpack(), input, second_size, arguments(), false));
     if (task_should_compute_output(2)) results[2] = channel_sum(input);
     return results;
   }
@@ -145,10 +133,10 @@ struct ConvWeightGradBackward : ConvNode {
       }
       return results;
     }
-    const Tensor weight = in_format(gradients[0]);
-    if (task_should_compute_output(0)) results[0] = conv_output(second.unpack(), weight, bias, first_size, geometry());
+    const Tensor& weight = gradients[0];
+    if (task_should_compute_output(0)) results[0] = conv_output(second.unpack(), weight, bias, first_size, arguments());
     if (task_should_compute_output(1))
-      results[1] = conv_input_grad(first.unpack(), weight, {}, second_size, geometry());
+      results[1] = conv_input_grad(first.unpack(), weight, {}, second_size, arguments());
     return results;
   }
 };
@@ -156,7 +144,7 @@ struct ConvWeightGradBackward : ConvNode {
 // The node of a call, or null if nothing needs a gradient.
 template <typename Node>
 c10::intrusive_ptr<Node> make_node(const Tensor& first, const Tensor& second, const std::optional<Tensor>& bias,
-                                   const Geometry& g) {
+                                   const Arguments& a) {
   if (!torch::autograd::compute_requires_grad(first, second, bias)) return {};
   auto node = c10::make_intrusive<Node>();
   node->set_next_edges(torch::autograd::collect_next_edges(first, second, bias));
@@ -165,21 +153,20 @@ c10::intrusive_ptr<Node> make_node(const Tensor& first, const Tensor& second, co
   const auto assign = [](c10::SymDimVector& to, SymIntArrayRef from) { to.append(from.begin(), from.end()); };
   assign(node->first_size, first.sym_sizes().slice(2));
   assign(node->second_size, second.sym_sizes().slice(2));
-  assign(node->stride, g.stride);
-  assign(node->padding, g.padding);
-  assign(node->dilation, g.dilation);
-  node->groups = g.groups;
-  node->padding_mode = g.padding_mode;
-  node->channels_last = is_channels_last(first) || is_channels_last(second);
+  assign(node->stride, a.stride);
+  assign(node->padding, a.padding);
+  assign(node->dilation, a.dilation);
+  node->groups = a.groups;
+  node->padding_mode = a.padding_mode;
+  node->channels_last = a.channels_last;
   return node;
 }
 
 // Calls the kernels below autograd.
-template <typename Signature, typename... Arguments>
-auto redispatch(const c10::TypedOperatorHandle<Signature>& op, c10::DispatchKeySet keys,
-                const Arguments&... arguments) {
+template <typename Signature, typename... Args>
+auto redispatch(const c10::TypedOperatorHandle<Signature>& op, c10::DispatchKeySet keys, const Args&... args) {
   const at::AutoDispatchBelowADInplaceOrView guard;
-  return op.redispatch(keys & c10::after_autograd_keyset, arguments...);
+  return op.redispatch(keys & c10::after_autograd_keyset, args...);
 }
 
 bool has_tangent(const std::optional<Tensor>& t) { return torch::autograd::isFwGradDefined(t); }
@@ -205,14 +192,16 @@ Tensor forward_gradient(const Tensor& first, const Tensor& second, const std::op
 template <typename Node, const c10::TypedOperatorHandle<ConvSignature>& (*op)()>
 Tensor differentiable(c10::DispatchKeySet keys, const Tensor& first, const Tensor& second,
                       const std::optional<Tensor>& bias, SymIntArrayRef size, SymIntArrayRef stride,
-                      SymIntArrayRef padding, SymIntArrayRef dilation, SymInt groups, std::string_view padding_mode) {
-  const auto node = make_node<Node>(first, second, bias, {stride, padding, dilation, groups, padding_mode});
+                      SymIntArrayRef padding, SymIntArrayRef dilation, SymInt groups, std::string_view padding_mode,
+                      bool channels_last) {
+  const auto node =
+      make_node<Node>(first, second, bias, {stride, padding, dilation, groups, padding_mode, channels_last});
   const Tensor result =
-      redispatch(op(), keys, first, second, bias, size, stride, padding, dilation, groups, padding_mode);
+      redispatch(op(), keys, first, second, bias, size, stride, padding, dilation, groups, padding_mode, channels_last);
   if (node) torch::autograd::set_history(result, node);
   if (has_tangent(first) || has_tangent(second) || has_tangent(bias)) {
     const auto compute = [&](const Tensor& a, const Tensor& b, const Tensor& c) {
-      return op().call(a, b, c, size, stride, padding, dilation, groups, padding_mode);
+      return op().call(a, b, c, size, stride, padding, dilation, groups, padding_mode, channels_last);
     };
     result._set_fw_grad(forward_gradient(first, second, bias, result, compute), /*level=*/0, /*is_inplace_op=*/false);
   }
@@ -223,18 +212,18 @@ std::tuple<Tensor, Tensor> differentiable_weight_grad(c10::DispatchKeySet keys, 
                                                       const Tensor& input, SymIntArrayRef kernel_size,
                                                       SymIntArrayRef stride, SymIntArrayRef padding,
                                                       SymIntArrayRef dilation, SymInt groups,
-                                                      std::string_view padding_mode, bool bias) {
-  const Geometry geometry{stride, padding, dilation, groups, padding_mode};
-  const auto node = make_node<ConvWeightGradBackward>(output, input, {}, geometry);
+                                                      std::string_view padding_mode, bool bias, bool channels_last) {
+  const Arguments a{stride, padding, dilation, groups, padding_mode, channels_last};
+  const auto node = make_node<ConvWeightGradBackward>(output, input, {}, a);
   auto [weight, sum] = redispatch(conv_weight_grad_op(), keys, output, input, kernel_size, stride, padding, dilation,
-                                  groups, padding_mode, bias);
+                                  groups, padding_mode, bias, channels_last);
   if (node) {
     torch::autograd::set_history(weight, node);
     torch::autograd::set_history(bias ? sum : Tensor(), node);
   }
   if (has_tangent(output) || has_tangent(input)) {
-    const auto compute = [&](const Tensor& a, const Tensor& b, const Tensor&) {
-      return std::get<0>(conv_weight_grad(a, b, kernel_size, geometry, false));
+    const auto compute = [&](const Tensor& first, const Tensor& second, const Tensor&) {
+      return std::get<0>(conv_weight_grad(first, second, kernel_size, a, false));
     };
     weight._set_fw_grad(forward_gradient(output, input, {}, weight, compute), 0, false);
     if (bias && has_tangent(output)) sum._set_fw_grad(channel_sum(tangent(output)), 0, false);

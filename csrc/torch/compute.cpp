@@ -73,8 +73,10 @@ struct Tensors {
   }
 };
 
-Tensor new_tensor(IntArrayRef sizes, const Tensor& like, at::MemoryFormat format = at::MemoryFormat::Contiguous) {
-  return at::detail::empty_cpu(sizes, like.scalar_type(), /*pin_memory=*/false, format);
+Tensor new_tensor(IntArrayRef sizes, const Tensor& like, bool channels_last = false) {
+  return empty_result(sizes, channels_last, [&](IntArrayRef size, at::MemoryFormat format) -> Tensor {
+    return at::detail::empty_cpu(size, like.scalar_type(), /*pin_memory=*/false, format);
+  });
 }
 
 // The gradient of an input that padding repeats.
@@ -116,12 +118,6 @@ void compute(const ConvProblem& problem, Tensors t) {
   if (!buffer.is_same(result)) result.copy_(buffer);
 }
 
-c10::DimVector sizes_of(int64_t first, int64_t second, IntArrayRef spatial) {
-  c10::DimVector sizes{first, second};
-  sizes.append(spatial.begin(), spatial.end());
-  return sizes;
-}
-
 void check_tensors(const Tensor& a, const Tensor& b) {
   TORCH_CHECK(a.scalar_type() == b.scalar_type(), "convext: expected tensors of one dtype, got ", a.scalar_type(),
               " and ", b.scalar_type());
@@ -135,41 +131,42 @@ void check_bias(const Tensor& bias, const Tensor& like, int64_t channels) {
 
 Tensor conv_output(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
                    IntArrayRef output_size, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
-                   int64_t groups, std::string_view padding_mode) {
+                   int64_t groups, std::string_view padding_mode, bool channels_last) {
   check_tensors(input, weight);
   const bool biased = bias.has_value() && bias->defined();
-  const c10::DimVector sizes = sizes_of(input.size(0), weight.size(0), output_size);
+  const auto sizes = sizes_of(input.size(0), weight.size(0), output_size);
   const ConvProblem problem = make_problem({Pass::kOutput, input.scalar_type(), biased, input.sizes(), weight.sizes(),
                                             sizes, stride, padding, dilation, groups, padding_mode});
   if (biased) check_bias(*bias, input, sizes[1]);
-  const Tensor output = new_tensor(sizes, input, result_format(input, weight));
+  const Tensor output = new_tensor(sizes, input, channels_last);
   compute(problem, {input, weight, biased ? *bias : Tensor(), output});
   return output;
 }
 
 Tensor conv_input_grad(const Tensor& output, const Tensor& weight, const std::optional<Tensor>& bias,
                        IntArrayRef input_size, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
-                       int64_t groups, std::string_view padding_mode) {
+                       int64_t groups, std::string_view padding_mode, bool channels_last) {
   check_tensors(output, weight);
   const bool biased = bias.has_value() && bias->defined();
-  const c10::DimVector sizes = sizes_of(output.size(0), weight.size(1) * groups, input_size);
+  const auto sizes = sizes_of(output.size(0), weight.size(1) * groups, input_size);
   const ConvProblem problem = make_problem({Pass::kInputGrad, output.scalar_type(), biased, sizes, weight.sizes(),
                                             output.sizes(), stride, padding, dilation, groups, padding_mode});
   if (biased) check_bias(*bias, output, sizes[1]);
-  const Tensor input = new_tensor(sizes, output, result_format(output, weight));
+  const Tensor input = new_tensor(sizes, output, channels_last);
   compute(problem, {input, weight, biased ? *bias : Tensor(), output});
   return input;
 }
 
 std::tuple<Tensor, Tensor> conv_weight_grad(const Tensor& output, const Tensor& input, IntArrayRef kernel_size,
                                             IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
-                                            int64_t groups, std::string_view padding_mode, bool bias) {
+                                            int64_t groups, std::string_view padding_mode, bool bias,
+                                            bool channels_last) {
   check_tensors(output, input);
   TORCH_CHECK(groups > 0, "convext: groups must be positive");
-  const c10::DimVector sizes = sizes_of(output.size(1), input.size(1) / groups, kernel_size);
+  const auto sizes = sizes_of(output.size(1), input.size(1) / groups, kernel_size);
   const ConvProblem problem = make_problem({Pass::kWeightGrad, output.scalar_type(), bias, input.sizes(), sizes,
                                             output.sizes(), stride, padding, dilation, groups, padding_mode});
-  const Tensor weight_grad = new_tensor(sizes, output, result_format(output, input));
+  const Tensor weight_grad = new_tensor(sizes, output, channels_last);
   const Tensor bias_grad = new_tensor({bias ? sizes[0] : 0}, output);
   compute(problem, {input, weight_grad, bias ? bias_grad : Tensor(), output});
   return {weight_grad, bias_grad};

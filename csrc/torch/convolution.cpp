@@ -16,6 +16,7 @@
 #include <optional>
 #include <string_view>
 
+#include "torch/layout.h"
 #include "torch/operators.h"
 #include "torch/problem.h"
 
@@ -169,8 +170,9 @@ std::optional<Tensor> try_conv(const Tensor& input, const Tensor& weight, const 
     output_size[i] = last / (*stride)[i] + 1;
   }
   // torch's circular padding makes a contiguous copy; the others keep the memory format.
-  return like_input<N>(conv_output(mode == PaddingMode::kCircular ? x.contiguous() : x, weight, bias, output_size,
-                                   {*stride, padding->before, *dilation, groups, padding_mode}),
+  const bool channels_last = is_channels_last(mode == PaddingMode::kCircular ? weight : x, weight);
+  return like_input<N>(conv_output(x, weight, bias, output_size,
+                                   {*stride, padding->before, *dilation, groups, padding_mode, channels_last}),
                        input);
 }
 
@@ -232,7 +234,9 @@ std::optional<Tensor> try_conv_transpose(const Tensor& input, const Tensor& weig
               product(more, 1) + 1;
     if (!holds(size[i].sym_ge(1))) return std::nullopt;
   }
-  return like_input<N>(conv_input_grad(x, weight, bias, size, {*stride, *padding, *dilation, groups, "zeros"}), input);
+  return like_input<N>(conv_input_grad(x, weight, bias, size,
+                                       {*stride, *padding, *dilation, groups, "zeros", is_channels_last(x, weight)}),
+                       input);
 }
 
 template <size_t N>

@@ -1,17 +1,41 @@
-// Which memory format a result has: as torch, channels_last if either of the tensors that it is computed
-// from is. Real and fake kernels ask here, so their strides agree.
+// Memory formats: which one a convolution's results have, and tensors that have it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 namespace convext {
 
-inline bool is_channels_last(const at::Tensor& t) {
-  return t.dim() == 4 && t.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+// Whether the strides are those of channels_last; of a tensor of three dimensions, as an image of height 1.
+inline bool has_channels_last_strides(const at::Tensor& t) {
+  if (t.dim() != 3) return t.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+  const auto size = t.sym_sizes(), stride = t.sym_strides();
+  const c10::SymInt sizes[] = {size[0], size[1], 1, size[2]};
+  const c10::SymInt strides[] = {stride[0], stride[1], size[2] * stride[2], stride[2]};
+  return c10::is_channels_last_strides_2d<c10::SymInt>(sizes, strides);
 }
 
-inline at::MemoryFormat result_format(const at::Tensor& a, const at::Tensor& b) {
-  return is_channels_last(a) || is_channels_last(b) ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+// Whether torch makes the results of a convolution of these tensors channels_last: if either is. (It makes a
+// one-dimensional input contiguous first; of few elements, it may then still be both.)
+inline bool is_channels_last(const at::Tensor& input, const at::Tensor& weight) {
+  return has_channels_last_strides(weight) ||
+         ((input.dim() != 3 || input.is_contiguous()) && has_channels_last_strides(input));
+}
+
+// (first, second, spatial...)
+template <typename Int>
+c10::SmallVector<Int, 4> sizes_of(const Int& first, const Int& second, c10::ArrayRef<Int> spatial) {
+  c10::SmallVector<Int, 4> sizes{first, second};
+  sizes.append(spatial.begin(), spatial.end());
+  return sizes;
+}
+
+// A result, made by empty(sizes, format). Real and fake kernels both come here, so their strides agree.
+template <typename Int, typename Empty>
+at::Tensor empty_result(c10::ArrayRef<Int> sizes, bool channels_last, const Empty& empty) {
+  if (!channels_last) return empty(sizes, at::MemoryFormat::Contiguous);
+  if (sizes.size() != 3) return empty(sizes, at::MemoryFormat::ChannelsLast);
+  const Int image[] = {sizes[0], sizes[1], 1, sizes[2]};
+  return empty(c10::ArrayRef<Int>(image), at::MemoryFormat::ChannelsLast).squeeze(2);
 }
 
 }  // namespace convext

@@ -17,28 +17,30 @@ using at::Tensor;
 using c10::SymInt;
 using c10::SymIntArrayRef;
 
-Tensor new_tensor(SymInt first, SymInt second, SymIntArrayRef spatial, const Tensor& like, at::MemoryFormat format) {
-  c10::SymDimVector sizes{std::move(first), std::move(second)};
-  sizes.append(spatial.begin(), spatial.end());
-  return at::empty_symint(sizes, like.options(), format);
+Tensor fake_result(const SymInt& first, const SymInt& second, SymIntArrayRef spatial, bool channels_last,
+                   const Tensor& like) {
+  const auto empty = [&](SymIntArrayRef sizes, at::MemoryFormat format) {
+    return at::empty_symint(sizes, like.options(), format);
+  };
+  return empty_result<SymInt>(sizes_of(first, second, spatial), channels_last, empty);
 }
 
 Tensor conv_output(const Tensor& input, const Tensor& weight, const std::optional<Tensor>&, SymIntArrayRef output_size,
-                   SymIntArrayRef, SymIntArrayRef, SymIntArrayRef, SymInt, std::string_view) {
-  return new_tensor(input.sym_size(0), weight.sym_size(0), output_size, input, result_format(input, weight));
+                   SymIntArrayRef, SymIntArrayRef, SymIntArrayRef, SymInt, std::string_view, bool channels_last) {
+  return fake_result(input.sym_size(0), weight.sym_size(0), output_size, channels_last, input);
 }
 
 Tensor conv_input_grad(const Tensor& output, const Tensor& weight, const std::optional<Tensor>&,
                        SymIntArrayRef input_size, SymIntArrayRef, SymIntArrayRef, SymIntArrayRef, SymInt groups,
-                       std::string_view) {
-  return new_tensor(output.sym_size(0), weight.sym_size(1) * groups, input_size, output, result_format(output, weight));
+                       std::string_view, bool channels_last) {
+  return fake_result(output.sym_size(0), weight.sym_size(1) * groups, input_size, channels_last, output);
 }
 
 std::tuple<Tensor, Tensor> conv_weight_grad(const Tensor& output, const Tensor& input, SymIntArrayRef kernel_size,
                                             SymIntArrayRef, SymIntArrayRef, SymIntArrayRef, SymInt groups,
-                                            std::string_view, bool bias) {
+                                            std::string_view, bool bias, bool channels_last) {
   const SymInt oc = output.sym_size(1);
-  return {new_tensor(oc, input.sym_size(1) / groups, kernel_size, output, result_format(output, input)),
+  return {fake_result(oc, input.sym_size(1) / groups, kernel_size, channels_last, output),
           at::empty_symint({bias ? oc : SymInt(0)}, output.options())};
 }
 

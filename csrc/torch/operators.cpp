@@ -59,15 +59,16 @@ TORCH_LIBRARY(convext, m) {
   // The three passes, each other's derivatives.
   m.def(
       "conv_output(Tensor input, Tensor weight, Tensor? bias, SymInt[] output_size, SymInt[] stride, "
-      "SymInt[] padding, SymInt[] dilation, SymInt groups, str padding_mode) -> Tensor",
+      "SymInt[] padding, SymInt[] dilation, SymInt groups, str padding_mode, bool channels_last=False) -> Tensor",
       tags);
   m.def(
       "conv_input_grad(Tensor output, Tensor weight, Tensor? bias, SymInt[] input_size, SymInt[] stride, "
-      "SymInt[] padding, SymInt[] dilation, SymInt groups, str padding_mode) -> Tensor",
+      "SymInt[] padding, SymInt[] dilation, SymInt groups, str padding_mode, bool channels_last=False) -> Tensor",
       tags);
   m.def(
       "conv_weight_grad(Tensor output, Tensor input, SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, "
-      "SymInt[] dilation, SymInt groups, str padding_mode, bool bias) -> (Tensor, Tensor)",
+      "SymInt[] dilation, SymInt groups, str padding_mode, bool bias, bool channels_last=False) -> "
+      "(Tensor, Tensor)",
       tags);
 
   // The problem, as text, that a pass of these arguments would compute.
