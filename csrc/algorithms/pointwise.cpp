@@ -31,7 +31,7 @@ class OnePixel {
     const Tile tile = best_tile(outer_, false, rows, ceil_div(icg_, outer_.lanes));
     b.mr = tile.mr, b.nv = tile.nv;
     b.k = EvenSplit::of_at_most(sum, kMaxSteps).largest();
-    return {"outer_product", p_.dtype, b.mr, b.nv * outer_.lanes, isa};
+    return {"outer_product_rows", p_.dtype, b.mr, b.nv * outer_.lanes, isa};
   }
 
   Workspace workspace() const { return {Offsets(*this, nullptr).bytes, 0}; }

@@ -29,12 +29,22 @@ struct Tile {
 };
 
 // Cycles of one step of an mr x nv tile: two FMA and two loads a cycle, four cycles from an accumulator to
-// its next use (Skylake to Sapphire Rapids; Zen 4 is alike).
+// its next use (Skylake to Sapphire Rapids; Zen 4 is alike), and a little for the loop.
 inline double tile_cycles(int64_t mr, int64_t nv) {
-  return std::max({static_cast<double>(mr * nv) / 2, static_cast<double>(mr + nv) / 2 + 0.5, 4.0});
+  constexpr double kLoop = 0.75;
+  return std::max({static_cast<double>(mr * nv) / 2, static_cast<double>(mr + nv) / 2 + 1, 4.0}) + kLoop;
 }
 
-// The tile with the least work for a product of `rows` rows and `vectors` vectors, each cut evenly.
+// Cycles of one step of a product of `rows` rows and `vectors` vectors, each cut evenly into tiles.
+inline double product_cycles(const EvenSplit& rows, const EvenSplit& vectors) {
+  const auto sum = [](const EvenSplit& split, const auto& cycles) {
+    const int64_t longer = split.size % split.parts, length = split.size / split.parts;
+    return static_cast<double>(longer) * cycles(length + 1) + static_cast<double>(split.parts - longer) * cycles(length);
+  };
+  return sum(rows, [&](int64_t mr) { return sum(vectors, [&](int64_t nv) { return tile_cycles(mr, nv); }); });
+}
+
+// The tile with the least work for such a product.
 template <typename T>
 Tile best_tile(const OuterProductTiles<T>& tiles, bool packed, int64_t rows, int64_t vectors) {
   Tile best;
@@ -43,7 +53,7 @@ Tile best_tile(const OuterProductTiles<T>& tiles, bool packed, int64_t rows, int
     const int mr = packed ? tiles.max_packed_mr[nv - 1] : tiles.max_rows_mr[nv - 1];
     if (mr == 0) continue;
     const EvenSplit r = EvenSplit::of_at_most(rows, mr), v = EvenSplit::of_at_most(vectors, nv);
-    const double cycles = tile_cycles(r.largest(), v.largest()) * static_cast<double>(r.parts) * static_cast<double>(v.parts);
+    const double cycles = product_cycles(r, v);
     if (best_cycles == 0 || cycles < best_cycles) {
       best = {static_cast<int>(r.largest()), static_cast<int>(v.largest())};
       best_cycles = cycles;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "algorithms/choose.h"
+#include "python/kernels.h"
 #include "torch/python_functions.h"
 
 namespace py = pybind11;
@@ -101,6 +102,7 @@ PYBIND11_MODULE(_C, m) {
     for (const Algorithm* a : all_algorithms()) names.emplace_back(a->name);
     return names;
   });
+  add_kernels(m);
   m.def("plan", &plan_of, "problem"_a, "isa"_a = "", "algorithm"_a = "");
   m.def("explain", &reasons_of, "problem"_a, "isa"_a = "");
   m.def("run", &run_at, "problem"_a, "input"_a, "weight"_a, "bias"_a, "output"_a, "threads"_a = 1, "isa"_a = "",

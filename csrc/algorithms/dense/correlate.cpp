@@ -30,15 +30,15 @@ class Correlate {
     const auto vectors = [&](int64_t pixels) { return ceil_div(pixels, lanes); };
 
     // Shared columns or column taps: padded vectors at the end of each row against more copying.
-    const auto product_cycles = [&](int64_t lines, int64_t length) {
+    const auto cycles = [&](int64_t lines, int64_t length) {
       const Tile t = best_tile(tiles_, true, c_.m, vectors(length));
-      const EvenSplit r = EvenSplit::of_at_most(c_.m, t.mr), v = EvenSplit::of_at_most(vectors(length), t.nv);
-      return static_cast<double>(lines * r.parts * v.parts * th * tw) * tile_cycles(r.largest(), v.largest());
+      return static_cast<double>(lines * th * tw) *
+             product_cycles(EvenSplit::of_at_most(c_.m, t.mr), EvenSplit::of_at_most(vectors(length), t.nv));
     };
     const double pixels = static_cast<double>(h.out * w.out);
     b.column_taps = h.out > 1 && w.out <= kMaxFlatWidth &&
-                    product_cycles(1, h.out * w.out) + kCopyCycles * static_cast<double>(tw) * pixels <
-                        product_cycles(h.out, w.out) + kCopyCycles * pixels;
+                    cycles(1, h.out * w.out) + kCopyCycles * static_cast<double>(tw) * pixels <
+                        cycles(h.out, w.out) + kCopyCycles * pixels;
 
     b.cols = std::min<int64_t>(w.out, b.column_taps ? kMaxFlatWidth : kMaxCols);
     const int64_t line = b.column_taps ? h.out * w.out : b.cols;
@@ -283,7 +283,7 @@ Plan plan_correlation(const ConvProblem& p, Isa isa) {
   Plan plan;
   Correlate<T>(p, isa, {}).plan(plan.blocks);
   plan.workspace = Correlate<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"outer_product", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
+  plan.kernel = {plan.blocks.packed_weights ? "outer_product_packed" : "outer_product_rows", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
   return plan;
 }
 

@@ -259,7 +259,7 @@ Plan plan_weight_grad(const ConvProblem& p, Isa isa) {
   Plan plan;
   WeightGrad<T>(p, isa, {}).plan(plan.blocks);
   plan.workspace = WeightGrad<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"outer_product", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
+  plan.kernel = {"outer_product_rows", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
   return plan;
 }
 

@@ -1,0 +1,155 @@
+#include "python/kernels.h"
+
+#include <pybind11/stl.h>
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "algorithms/algorithm.h"
+#include "kernels/tables.h"
+
+namespace py = pybind11;
+
+namespace convext {
+namespace {
+
+// The fields of a kernel's argument struct by name: addresses and numbers. What is not given is 0.
+class Fields {
+ public:
+  explicit Fields(const py::dict& fields) : fields_(fields) {}
+
+  template <typename T>
+  void get(const char* name, T*& pointer) const {
+    if (fields_.contains(name)) pointer = reinterpret_cast<T*>(fields_[name].cast<uintptr_t>());
+  }
+  template <typename T>
+    requires std::is_arithmetic_v<T>
+  void get(const char* name, T& number) const {
+    if (fields_.contains(name)) number = fields_[name].cast<T>();
+  }
+  template <typename T>
+  void get(const char* name, std::vector<const T*>& pointers) const {
+    if (!fields_.contains(name)) return;
+    for (const py::handle address : fields_[name]) pointers.push_back(reinterpret_cast<const T*>(address.cast<uintptr_t>()));
+  }
+
+ private:
+  const py::dict& fields_;
+};
+
+template <typename T>
+void run_outer_product(OuterProductFn<T> fn, const Fields& fields) {
+  OuterProductArgs<T> args{};
+  std::vector<const T*> rows;
+  int start = 0;
+  fields.get("a", args.a), fields.get("rows", rows), fields.get("a_offset", args.a_offset);
+  fields.get("b", args.b), fields.get("b_offset", args.b_offset), fields.get("steps", args.steps);
+  fields.get("c", args.c), fields.get("c_stride", args.c_stride), fields.get("columns", args.columns);
+  fields.get("start", start), fields.get("bias", args.bias);
+  args.rows = rows.data();
+  args.start = static_cast<Start>(start);
+  fn(args);
+}
+
+template <typename T>
+void run_inner_product(InnerProductFn<T> fn, const Fields& fields) {
+  InnerProductArgs<T> args{};
+  std::vector<const T*> a, b;
+  fields.get("a", a), fields.get("b", b);
+  fields.get("a_segments", args.a_segments), fields.get("b_segments", args.b_segments);
+  fields.get("segments", args.segments), fields.get("length", args.length);
+  fields.get("c", args.c), fields.get("c_row", args.c_row), fields.get("c_column", args.c_column);
+  fields.get("accumulate", args.accumulate), fields.get("bias", args.bias);
+  args.a = a.data(), args.b = b.data();
+  fn(args);
+}
+
+template <typename T>
+void run_stencil(StencilFn<T> fn, const Fields& fields) {
+  StencilArgs<T> args{};
+  fields.get("x", args.x), fields.get("x_pitch", args.x_pitch), fields.get("offset", args.offset);
+  fields.get("weight", args.weight), fields.get("taps", args.taps);
+  fields.get("y", args.y), fields.get("y_pitch", args.y_pitch), fields.get("rows", args.rows);
+  fields.get("columns", args.columns), fields.get("bias", args.bias), fields.get("accumulate", args.accumulate);
+  fn(args);
+}
+
+template <typename T>
+void run_copy_rows(void (*fn)(const CopyRowsArgs<T>&), const Fields& fields) {
+  CopyRowsArgs<T> args{};
+  fields.get("dst", args.dst), fields.get("dst_pitch", args.dst_pitch), fields.get("src", args.src);
+  fields.get("src_pitch", args.src_pitch), fields.get("rows", args.rows), fields.get("start", args.start);
+  fields.get("step", args.step), fields.get("count", args.count), fields.get("width", args.width);
+  fn(args);
+}
+
+template <typename T>
+void run_interleave_rows(void (*fn)(const InterleaveRowsArgs<T>&), const Fields& fields) {
+  InterleaveRowsArgs<T> args{};
+  fields.get("dst", args.dst), fields.get("dst_pitch", args.dst_pitch), fields.get("src", args.src);
+  fields.get("src_pitch", args.src_pitch), fields.get("src_phase", args.src_phase), fields.get("rows", args.rows);
+  fields.get("phases", args.phases), fields.get("count", args.count);
+  fn(args);
+}
+
+struct Kernel {
+  std::string name;
+  std::function<void(const Fields&)> run;
+};
+
+template <typename T>
+void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
+  constexpr DType dtype = std::is_same_v<T, float> ? DType::kFloat32 : DType::kFloat64;
+  const auto add = [&](const char* shape, int mr, int nr, auto run, auto fn) {
+    if (fn != nullptr) list.push_back({to_string(KernelName{shape, dtype, mr, nr, isa}), [run, fn](const Fields& f) { run(fn, f); }});
+  };
+  const OuterProductTiles<T>& outer = outer_product<T>(isa);
+  for (int nv = 1; nv <= kOuterProductMaxNv; ++nv)
+    for (int mr = 1; mr <= kOuterProductMaxMr; ++mr) {
+      add("outer_product_packed", mr, nv * outer.lanes, run_outer_product<T>, outer.packed[nv - 1][mr - 1]);
+      add("outer_product_rows", mr, nv * outer.lanes, run_outer_product<T>, outer.rows[nv - 1][mr - 1]);
+    }
+  const InnerProductTiles<T>& inner = inner_product<T>(isa);
+  for (int mr = 1; mr <= kInnerProductMaxMr; ++mr)
+    for (int nr = 1; nr <= kInnerProductMaxNr; ++nr) add("inner_product", mr, nr, run_inner_product<T>, inner.fn[mr - 1][nr - 1]);
+  const StencilKernel<T>& plane = stencil<T>(isa);
+  add("stencil", plane.rows, plane.vectors * plane.lanes, run_stencil<T>, plane.fn);
+  const int lanes = outer.lanes;
+  add("copy_rows", 1, lanes, run_copy_rows<T>, rows<T>(isa).copy);
+  add("interleave_rows", 1, lanes, run_interleave_rows<T>, rows<T>(isa).interleave);
+}
+
+// Of all instruction sets that this machine has.
+const std::vector<Kernel>& all_kernels() {
+  static const std::vector<Kernel> list = [] {
+    std::vector<Kernel> kernels;
+    for (Isa isa : kAllIsas)
+      if (isa <= detected_isa()) {
+        add_kernels_of<float>(isa, kernels);
+        add_kernels_of<double>(isa, kernels);
+      }
+    return kernels;
+  }();
+  return list;
+}
+
+void run_kernel(const std::string& name, const py::dict& fields) {
+  for (const Kernel& kernel : all_kernels())
+    if (kernel.name == name) return kernel.run(Fields(fields));
+  throw std::invalid_argument("convext: no kernel is called '" + name + "'");
+}
+
+}  // namespace
+
+void add_kernels(py::module_& m) {
+  m.def("kernels", [] {
+    std::vector<std::string> names;
+    for (const Kernel& kernel : all_kernels()) names.push_back(kernel.name);
+    return names;
+  });
+  m.def("run_kernel", &run_kernel, py::arg("name"), py::arg("fields"));
+}
+
+}  // namespace convext

@@ -1,0 +1,198 @@
+"""Every micro-kernel of the lists by its name: exact on small integers, every tail, and inaccessible pages right
+behind and right before everything that it reads or writes.
+
+The results are computed in a fresh array of NaNs, so a number that a kernel forgets shows, and the whole array
+is compared, so a number that it writes where it must not shows too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from convext import _C
+from helpers.memory import SIDES, guarded
+
+NAME = re.compile(r"(?P<shape>\w+)_(?P<dtype>f32|f64)_(?P<mr>\d+)x(?P<nr>\d+)_(?P<isa>\w+)")
+LANES = {"scalar": 4, "avx2": 32, "avx512": 64}  # bytes of a vector; the scalar one has four numbers
+
+
+class Kernel:
+    """A kernel's name, taken apart."""
+
+    def __init__(self, name: str) -> None:
+        match = NAME.fullmatch(name)
+        assert match, name
+        self.name, self.shape = name, match["shape"]
+        self.mr, self.nr = int(match["mr"]), int(match["nr"])
+        self.dtype = np.dtype(np.float32 if match["dtype"] == "f32" else np.float64)
+        self.lanes = 4 if match["isa"] == "scalar" else LANES[match["isa"]] // self.dtype.itemsize
+
+    def run(self, **fields: object) -> None:
+        """Arrays are passed by address, and must be alive until here."""
+        plain = {k: v.ctypes.data if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+        _C.run_kernel(self.name, plain)
+
+
+def kernels(shape: str) -> list[object]:
+    names = [name for name in _C.kernels() if Kernel(name).shape == shape]
+    assert names, f"no {shape} kernel"
+    return [pytest.param(Kernel(name), id=name) for name in names]
+
+
+def integers(rng: np.random.Generator, kernel: Kernel, side: str, *shape: int) -> np.ndarray:
+    return guarded(rng.integers(-4, 5, shape).astype(kernel.dtype), side)
+
+
+def nans(kernel: Kernel, side: str, *shape: int) -> np.ndarray:
+    return guarded(np.full(shape, np.nan, kernel.dtype), side)
+
+
+def offsets(values: object) -> np.ndarray:
+    return np.asarray(values, np.int64)
+
+
+def tails(kernel: Kernel) -> Iterator[int]:
+    """The columns that the last vector of a tile of NR columns may hold."""
+    return iter(range(kernel.nr - kernel.lanes + 1, kernel.nr + 1))
+
+
+ZERO, ROW_BIAS, COLUMN_BIAS, ADD = range(4)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("outer_product_packed"))
+def test_outer_product_packed(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for columns in tails(kernel):
+        for start, steps in ((ZERO, 1), (ROW_BIAS, 5), (COLUMN_BIAS, 2), (ADD, 7), (ZERO, 0)):
+            a = integers(rng, kernel, side, steps, kernel.mr)
+            b = integers(rng, kernel, side, max(steps, 1) * 3 + columns)
+            b_offset = offsets(rng.permutation(max(steps, 1)) * 3 + 3)[:steps]
+            c = nans(kernel, side, kernel.mr, columns)
+            bias = integers(rng, kernel, side, kernel.mr if start == ROW_BIAS else columns)
+            if start == ADD:
+                c[...] = rng.integers(-4, 5, c.shape)
+            first = {ZERO: 0, ROW_BIAS: bias[:, None], COLUMN_BIAS: bias, ADD: c.copy()}[start]
+            want = first + sum((np.outer(a[k], b[b_offset[k] :][:columns]) for k in range(steps)), np.zeros(c.shape))
+            kernel.run(a=a, b=b, b_offset=b_offset, steps=steps, c=c, c_stride=columns, columns=columns, start=start, bias=bias)
+            np.testing.assert_array_equal(c, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("outer_product_rows"))
+def test_outer_product_rows(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for columns in tails(kernel):
+        for start, steps in ((ZERO, 1), (COLUMN_BIAS, 6), (ADD, 5)):
+            rows = [integers(rng, kernel, side, 2 * steps + 1) for _ in range(kernel.mr)]
+            a_offset, b_offset = offsets(rng.permutation(steps) * 2 + 1), offsets(rng.permutation(steps) * 5)
+            b = integers(rng, kernel, side, (steps - 1) * 5 + columns)
+            c = nans(kernel, side, kernel.mr, columns + 2)  # rows of C that do not adjoin
+            c[:, columns:] = 77
+            if start == ADD:
+                c[:, :columns] = rng.integers(-4, 5, (kernel.mr, columns))
+            bias = integers(rng, kernel, side, columns)
+            want = c.copy()
+            want[:, :columns] = {ZERO: 0, COLUMN_BIAS: bias, ADD: c[:, :columns]}[start]
+            for i, j in zip(a_offset, b_offset, strict=True):
+                want[:, :columns] += np.outer([row[i] for row in rows], b[j:][:columns])
+            kernel.run(
+                rows=[row.ctypes.data for row in rows], a_offset=a_offset, b=b, b_offset=b_offset, steps=steps,
+                c=c, c_stride=columns + 2, columns=columns, start=start, bias=bias,
+            )  # fmt: skip
+            np.testing.assert_array_equal(c, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("inner_product"))
+def test_inner_product(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for length in [*range(1, 2 * kernel.lanes + 2), 0]:
+        segments = 1 + length % 3
+        a = [integers(rng, kernel, side, segments * (length + 1)) for _ in range(kernel.mr)]
+        b = [integers(rng, kernel, side, segments * (length + 2)) for _ in range(kernel.nr)]
+        a_at, b_at = offsets(range(segments)) * (length + 1), offsets(range(segments)) * (length + 2)
+        bias = integers(rng, kernel, side, kernel.nr)
+        for accumulate, with_bias in ((False, False), (True, False), (False, True)):
+            c = nans(kernel, side, kernel.mr, kernel.nr)
+            if accumulate:
+                c[...] = rng.integers(-4, 5, c.shape)
+            want = c.copy() if accumulate else np.broadcast_to(bias if with_bias else 0, c.shape).astype(kernel.dtype)
+            for i, j in zip(a_at, b_at, strict=True):
+                want = want + np.array([[x[i:][:length] @ y[j:][:length] for y in b] for x in a])
+            fields: dict[str, object] = {"bias": bias} if with_bias else {}
+            kernel.run(
+                a=[x.ctypes.data for x in a], b=[x.ctypes.data for x in b], a_segments=a_at, b_segments=b_at,
+                segments=segments, length=length, c=c, c_row=kernel.nr, c_column=1, accumulate=accumulate, **fields,
+            )  # fmt: skip
+            np.testing.assert_array_equal(c, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("stencil"))
+def test_stencil(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    taps_h, taps_w = 3, 2
+    for columns in range(1, 2 * kernel.nr + 2):
+        for rows in {1, 2, 1 + columns % 13, kernel.mr, 2 * kernel.mr + 1}:
+            width = columns + taps_w - 1
+            x = integers(rng, kernel, side, rows + taps_h - 1, width)
+            weight = integers(rng, kernel, side, taps_h, taps_w)
+            offset = offsets([h * width + w for h in range(taps_h) for w in range(taps_w)])
+            accumulate = (rows + columns) % 2 == 0
+            y = nans(kernel, side, rows, columns)
+            if accumulate:
+                y[...] = rng.integers(-4, 5, y.shape)
+            want = y.copy() if accumulate else np.full(y.shape, 3, kernel.dtype)
+            for h in range(taps_h):
+                for w in range(taps_w):
+                    want += weight[h, w] * x[h:, w:][:rows, :columns]
+            kernel.run(
+                x=x, x_pitch=width, offset=offset, weight=weight, taps=taps_h * taps_w,
+                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, accumulate=accumulate,
+            )  # fmt: skip
+            np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("copy_rows"))
+def test_copy_rows(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for width in range(1, 2 * kernel.lanes + 3):
+        src = integers(rng, kernel, side, 3, width)
+        for step in (1, 2, 3):
+            for start in (-2 * kernel.lanes - 1, -3, -1, 0, 1, width - 1, width + 2):
+                count = int(rng.integers(1, 2 * kernel.lanes + 4))
+                at = start + step * np.arange(count)
+                inside = (at >= 0) & (at < width)
+                want = np.where(inside, src[:, np.where(inside, at, 0)], 0)
+                dst = nans(kernel, side, 3, count)
+                kernel.run(
+                    dst=dst, dst_pitch=count, src=src, src_pitch=width, rows=3, start=start, step=step, count=count, width=width
+                )
+                np.testing.assert_array_equal(dst, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("interleave_rows"))
+def test_interleave_rows(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for phases in (2, 3, 4):
+        for count in range(1, 5 * kernel.lanes + 2):
+            pitch = -(-count // phases)
+            # The last row of a phase ends where the numbers that it has end.
+            have = [(count - p + phases - 1) // phases for p in range(phases)]
+            src = integers(rng, kernel, side, phases * 2 * pitch - (pitch - have[-1]))
+            dst = nans(kernel, side, 2, count)
+            want = np.empty(dst.shape, kernel.dtype)
+            for r in range(2):
+                for i in range(count):
+                    want[r, i] = src[i % phases * 2 * pitch + r * pitch + i // phases]
+            kernel.run(
+                dst=dst, dst_pitch=count, src=src, src_pitch=pitch, src_phase=2 * pitch, rows=2, phases=phases, count=count
+            )
+            np.testing.assert_array_equal(dst, want)
