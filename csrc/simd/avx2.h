@@ -15,6 +15,7 @@ alignas(32) constexpr int64_t kTailMask64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
 struct F32 {
   using T = float;
   static constexpr int kLanes = 8;
+  static constexpr int kBlockLanes = 4;
   static constexpr int kRegisters = 16;
   static constexpr bool kFreeTail = false;  // vmaskmov costs a second micro-operation
   __m256 v;
@@ -26,6 +27,9 @@ struct F32 {
   static CONVEXT_INLINE F32 zero() { return {_mm256_setzero_ps()}; }
   static CONVEXT_INLINE F32 load(const T* p) { return {_mm256_loadu_ps(p)}; }
   static CONVEXT_INLINE F32 load_tail(const T* p, int64_t n) { return {_mm256_maskload_ps(p, mask(n))}; }
+  static CONVEXT_INLINE F32 load_blocks(const T* p, int64_t stride) {
+    return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + stride), 1)};
+  }
   static CONVEXT_INLINE F32 load_range(const T* p, int64_t from, int64_t to) {
     return {_mm256_maskload_ps(p, _mm256_andnot_si256(mask(from), mask(to)))};
   }
@@ -66,6 +70,7 @@ struct F32 {
 struct F64 {
   using T = double;
   static constexpr int kLanes = 4;
+  static constexpr int kBlockLanes = 2;
   static constexpr int kRegisters = 16;
   static constexpr bool kFreeTail = false;
   __m256d v;
@@ -77,6 +82,9 @@ struct F64 {
   static CONVEXT_INLINE F64 zero() { return {_mm256_setzero_pd()}; }
   static CONVEXT_INLINE F64 load(const T* p) { return {_mm256_loadu_pd(p)}; }
   static CONVEXT_INLINE F64 load_tail(const T* p, int64_t n) { return {_mm256_maskload_pd(p, mask(n))}; }
+  static CONVEXT_INLINE F64 load_blocks(const T* p, int64_t stride) {
+    return {_mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_loadu_pd(p + stride), 1)};
+  }
   static CONVEXT_INLINE F64 load_range(const T* p, int64_t from, int64_t to) {
     return {_mm256_maskload_pd(p, _mm256_andnot_si256(mask(from), mask(to)))};
   }
@@ -94,7 +102,9 @@ struct F64 {
     if constexpr (D == 2) return {_mm256_permute2f128_pd(a.v, b.v, 0x31)};
     if constexpr (D == 1) return {_mm256_unpackhi_pd(a.v, b.v)};
   }
-  static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) { return {_mm256_permute4x64_pd(_mm256_unpacklo_pd(a.v, b.v), 0xd8)}; }
+  static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) {
+    return {_mm256_permute4x64_pd(_mm256_unpacklo_pd(a.v, b.v), 0xd8)};
+  }
   static CONVEXT_INLINE F64 zip_low(F64 a, F64 b) {
     return {_mm256_permute2f128_pd(_mm256_unpacklo_pd(a.v, b.v), _mm256_unpackhi_pd(a.v, b.v), 0x20)};
   }

@@ -11,6 +11,7 @@ namespace {
 struct F32 {
   using T = float;
   static constexpr int kLanes = 16;
+  static constexpr int kBlockLanes = 4;
   static constexpr int kRegisters = 32;
   static constexpr bool kFreeTail = true;
   __m512 v;
@@ -20,6 +21,11 @@ struct F32 {
   static CONVEXT_INLINE F32 zero() { return {_mm512_setzero_ps()}; }
   static CONVEXT_INLINE F32 load(const T* p) { return {_mm512_loadu_ps(p)}; }
   static CONVEXT_INLINE F32 load_tail(const T* p, int64_t n) { return {_mm512_maskz_loadu_ps(mask(n), p)}; }
+  static CONVEXT_INLINE F32 load_blocks(const T* p, int64_t stride) {
+    const __m512 low = _mm512_insertf32x4(_mm512_castps128_ps512(_mm_loadu_ps(p)), _mm_loadu_ps(p + stride), 1);
+    return {
+        _mm512_insertf32x4(_mm512_insertf32x4(low, _mm_loadu_ps(p + 2 * stride), 2), _mm_loadu_ps(p + 3 * stride), 3)};
+  }
   static CONVEXT_INLINE F32 load_range(const T* p, int64_t from, int64_t to) {
     return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask(to) & ~mask(from)), p)};
   }
@@ -39,7 +45,8 @@ struct F32 {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __mmask16 odd = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(D));
     return {_mm512_permutex2var_ps(
-        a.v, _mm512_mask_add_epi32(_mm512_add_epi32(lane, _mm512_set1_epi32(D)), odd, lane, _mm512_set1_epi32(16)), b.v)};
+        a.v, _mm512_mask_add_epi32(_mm512_add_epi32(lane, _mm512_set1_epi32(D)), odd, lane, _mm512_set1_epi32(16)),
+        b.v)};
   }
   static CONVEXT_INLINE F32 even_lanes(F32 a, F32 b) {
     const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -55,7 +62,8 @@ struct F32 {
   }
   CONVEXT_INLINE T sum() const {  // (GCC 12 warns inside _mm512_reduce_add_ps)
     const __m512d d = _mm512_castps_pd(v);
-    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, d, 1)));
+    const __m256 half =
+        _mm256_add_ps(_mm512_castps512_ps256(v), _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, d, 1)));
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
@@ -65,6 +73,7 @@ struct F32 {
 struct F64 {
   using T = double;
   static constexpr int kLanes = 8;
+  static constexpr int kBlockLanes = 2;
   static constexpr int kRegisters = 32;
   static constexpr bool kFreeTail = true;
   __m512d v;
@@ -74,6 +83,11 @@ struct F64 {
   static CONVEXT_INLINE F64 zero() { return {_mm512_setzero_pd()}; }
   static CONVEXT_INLINE F64 load(const T* p) { return {_mm512_loadu_pd(p)}; }
   static CONVEXT_INLINE F64 load_tail(const T* p, int64_t n) { return {_mm512_maskz_loadu_pd(mask(n), p)}; }
+  static CONVEXT_INLINE F64 load_blocks(const T* p, int64_t stride) {
+    const __m512d low = _mm512_insertf64x2(_mm512_castpd128_pd512(_mm_loadu_pd(p)), _mm_loadu_pd(p + stride), 1);
+    return {
+        _mm512_insertf64x2(_mm512_insertf64x2(low, _mm_loadu_pd(p + 2 * stride), 2), _mm_loadu_pd(p + 3 * stride), 3)};
+  }
   static CONVEXT_INLINE F64 load_range(const T* p, int64_t from, int64_t to) {
     return {_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask(to) & ~mask(from)), p)};
   }
@@ -92,7 +106,8 @@ struct F64 {
     const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
     const __mmask8 odd = _mm512_test_epi64_mask(lane, _mm512_set1_epi64(D));
     return {_mm512_permutex2var_pd(
-        a.v, _mm512_mask_add_epi64(_mm512_add_epi64(lane, _mm512_set1_epi64(D)), odd, lane, _mm512_set1_epi64(8)), b.v)};
+        a.v, _mm512_mask_add_epi64(_mm512_add_epi64(lane, _mm512_set1_epi64(D)), odd, lane, _mm512_set1_epi64(8)),
+        b.v)};
   }
   static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) {
     return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b.v)};

@@ -13,6 +13,7 @@ template <typename Number>
 struct ScalarVec {
   using T = Number;
   static constexpr int kLanes = 4;
+  static constexpr int kBlockLanes = 4;  // of load_blocks: 128 bits, where lanes have a width
   static constexpr int kRegisters = 16;
   static constexpr bool kFreeTail = false;  // does a masked load cost no more than a plain one?
   T v[kLanes];
@@ -26,6 +27,8 @@ struct ScalarVec {
     for (int64_t i = 0; i < n; ++i) x.v[i] = p[i];
     return x;
   }
+  // Blocks of kBlockLanes lanes, from p, p + stride, ...: it costs no shuffle.
+  static CONVEXT_INLINE ScalarVec load_blocks(const T* p, int64_t) { return load(p); }
   // Lanes outside [from, to) are zero, and their memory is not touched.
   static CONVEXT_INLINE ScalarVec load_range(const T* p, int64_t from, int64_t to) {
     ScalarVec x = zero();
