@@ -2,6 +2,8 @@
 // and lane groups. For each image the source pixels of a lane group go to a panel, all phases of the
 // destination are summed from it, and the result is transposed back (or was written in place, if the
 // channels lie side by side).
+#include <utility>
+
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/channel_panel.h"
 #include "algorithms/depthwise/channels.h"
@@ -73,17 +75,18 @@ class ChannelCorrelation {
   struct Phase {
     Axis h, w;
     int64_t rows, cols;
-    TapRange* row_taps;
-    int64_t* offset;
-    T* weight;
+    RunRange* row_runs;
+    const TapRun* runs;
+    const T* weight;
   };
 
   struct Scratch {
     ScratchAllocator take;
     ChannelPanel<T> panel;
     Phase* phases;
-    TapRange* row_taps;
-    int64_t *offset, *weight_place;
+    RunRange* row_runs;
+    TapRun* runs;
+    int64_t* weight_place;
     T *weight, *bias, *result;
     size_t bytes;
     Scratch(const ChannelCorrelation& s, std::byte* memory)
@@ -91,8 +94,8 @@ class ChannelCorrelation {
           panel(s.h_, s.w_, s.c_.in_h, s.c_.in_w, s.c_.padding_mode, s.isa_, s.blocks_.rows, s.blocks_.cols, take) {
       const int64_t count = s.c_.phases_h * s.c_.phases_w, taps = s.c_.taps(), lanes = s.kernels_.lanes;
       phases = take.array<Phase>(count);
-      row_taps = take.array<TapRange>(count * s.blocks_.rows);
-      offset = take.array<int64_t>(taps);
+      row_runs = take.array<RunRange>(count * s.blocks_.rows);
+      runs = take.array<TapRun>(taps);
       weight_place = take.array<int64_t>(taps);
       weight = take.array<T>((taps + 1) * lanes);
       bias = take.array<T>(lanes);
@@ -107,32 +110,55 @@ class ChannelCorrelation {
     s.panel.prepare(block.r0, block.rows, block.c0, block.cols);
     std::fill_n(s.weight, (taps + 1) * lanes, T(0));
     std::fill_n(s.weight_place, taps, taps * lanes);  // of the taps that read only padding
-    int64_t used = 0;
+    int64_t taps_before = 0;
+    TapRun* runs = s.runs;
     for (int64_t ph = 0; ph < c_.phases_h; ++ph)
       for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
         const int64_t i = ph * c_.phases_w + pw;
         Phase& p = s.phases[i];
-        p = {c_.axis_h(ph),   c_.axis_w(pw),          0, 0, s.row_taps + i * blocks_.rows,
-             s.offset + used, s.weight + used * lanes};
+        p = {c_.axis_h(ph), c_.axis_w(pw), 0, 0, s.row_runs + i * blocks_.rows, runs, s.weight + taps_before * lanes};
         p.rows = std::min(block.rows, p.h.out - block.r0), p.cols = std::min(block.cols, p.w.out - block.c0);
-        for (int64_t th = 0; th < p.h.taps; ++th)
-          for (int64_t tw = 0; tw < p.w.taps; ++tw, ++used) {
-            s.offset[used] = s.panel.tap_offset((p.h.offset(th) - h_.offset0) / h_.offset_step,
-                                                (p.w.offset(tw) - w_.offset0) / w_.offset_step);
-            s.weight_place[(p.h.tap0 + th * p.h.tap_step) * c_.kernel_w + p.w.tap0 + tw * p.w.tap_step] = used * lanes;
-          }
-        for (int64_t r = 0; r < p.rows; ++r) p.row_taps[r] = taps_of_row(p, block.r0 + r);
+        const int64_t runs_of_row = prepare_runs(p, runs, taps_before * lanes, s);
+        for (int64_t r = 0; r < p.rows; ++r) {
+          const auto [first, last] = tap_rows(p, block.r0 + r);
+          p.row_runs[r] = {first * runs_of_row, last * runs_of_row, first * p.w.taps};
+        }
+        runs += p.h.taps * runs_of_row;
+        taps_before += p.h.taps * p.w.taps;
       }
   }
 
+  // Orders the taps of a phase into runs, and their weights alike, from `place` on; returns the runs of a row.
+  int64_t prepare_runs(const Phase& p, TapRun* run, int64_t place, const Scratch& s) const {
+    const auto offset = [&](int64_t th, int64_t tw) {
+      return s.panel.tap_offset((p.h.offset(th) - h_.offset0) / h_.offset_step,
+                                (p.w.offset(tw) - w_.offset0) / w_.offset_step);
+    };
+    if (p.h.taps * p.w.taps == 0) return 0;
+    int64_t apart = 1;  // taps so far apart are neighbours in the panel, if any are
+    while (apart < p.w.taps && offset(0, apart) != offset(0, 0) + kernels_.lanes) ++apart;
+    const TapRun* begin = run;
+    for (int64_t th = 0; th < p.h.taps; ++th)
+      for (int64_t first = 0; first < std::min(apart, p.w.taps); ++first) {
+        const EvenSplit split = EvenSplit::of_at_most(ceil_div(p.w.taps - first, apart), kTapRunMax);
+        int64_t tw = first;
+        for (int64_t i = 0; i < split.parts; ++i) {
+          *run++ = {offset(th, tw), split.length(i)};
+          for (int64_t t = 0; t < split.length(i); ++t, tw += apart, place += kernels_.lanes)
+            s.weight_place[(p.h.tap0 + th * p.h.tap_step) * c_.kernel_w + p.w.tap0 + tw * p.w.tap_step] = place;
+        }
+      }
+    return (run - begin) / p.h.taps;
+  }
+
   // Without those that read a row of zeros.
-  TapRange taps_of_row(const Phase& p, int64_t r) const {
+  std::pair<int64_t, int64_t> tap_rows(const Phase& p, int64_t r) const {
     int64_t first = 0, last = p.h.taps;
     if (c_.padding_mode == PaddingMode::kZeros) {
       while (first < last && r * p.h.stride + p.h.offset(first) < 0) ++first;
       while (first < last && r * p.h.stride + p.h.offset(last - 1) >= c_.in_h) --last;
     }
-    return {first * p.w.taps, (last - first) * p.w.taps};
+    return {first, last};
   }
 
   void load_weights(int64_t group, const CorrelationOperands<T>& o, const Scratch& s) const {
@@ -170,7 +196,7 @@ class ChannelCorrelation {
     if (p.rows <= 0 || p.cols <= 0) return;
     ChannelStencilArgs<T> args{};
     args.x_pitch = s.panel.pitch();
-    args.offset = p.offset, args.taps = p.row_taps, args.weight = p.weight, args.bias = s.bias;
+    args.runs = p.runs, args.row_runs = p.row_runs, args.weight = p.weight, args.bias = s.bias;
     args.y_pitch = p.h.out_step * pitch, args.y_step = p.w.out_step * step;
     args.rows = p.rows, args.channels = channels;
     const EvenSplit runs = EvenSplit::of_at_most(p.cols, blocks_.mr);

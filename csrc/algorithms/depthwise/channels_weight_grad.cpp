@@ -1,6 +1,8 @@
 // Weight gradient with channels in the lanes: gradient[c][tap] = sum over pixels output[c] * input[c], moved by
 // the tap. The sums of some taps stay in registers over the pixels of a block of one image, and no sum crosses
 // lanes. Chunks of (block, image) are summed apart and added in their order; they follow from the problem alone.
+#include <utility>
+
 #include "algorithms/depthwise/channel_panel.h"
 #include "algorithms/depthwise/channels.h"
 #include "algorithms/tiling.h"

@@ -3,5 +3,5 @@
 
 #include "kernels/channel_stencil/kernel-inl.h"
 
-extern const convext::ChannelStencilTable convext::kChannelStencilAvx2 = {ChannelStencil<F32>::kernels<14, 10>(),
-                                                                          ChannelStencil<F64>::kernels<14, 10>()};
+extern const convext::ChannelStencilTable convext::kChannelStencilAvx2 = {ChannelStencil<F32>::kernels<10, 10>(),
+                                                                          ChannelStencil<F64>::kernels<10, 10>()};

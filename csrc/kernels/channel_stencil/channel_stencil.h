@@ -2,6 +2,8 @@
 // pixel of kLanes channels, so neither narrow planes nor strides leave lanes idle, and no sum crosses lanes.
 //
 // A panel is an array of such vectors; a tap is an offset into it. c below is a channel, c < channels.
+// For correlate the taps come in runs of neighbours, offset[t + 1] = offset[t] + kLanes within a run: a vector
+// of x then serves all taps of the run from a register.
 //
 //   correlate[R-1]      y[r * y_pitch + j * y_step + c]  =  bias[c] + sum over the taps t of row r
 //                         weight[t * kLanes + c] * x[offset[t] + r * x_pitch + j * kLanes + c]      j < R
@@ -21,17 +23,23 @@ namespace convext {
 
 inline constexpr int kChannelStencilMaxRun = 14;   // pixels of a row in registers
 inline constexpr int kChannelStencilMaxTaps = 10;  // taps in registers: each has a pointer in a general register
+inline constexpr int kTapRunMax = 4;
 
-struct TapRange {
-  int64_t first, count;
+struct TapRun {
+  int64_t offset, taps;  // of the first tap; 1 to kTapRunMax
+};
+
+// The runs [first, last) of a row; their weights begin with that of `tap`.
+struct RunRange {
+  int64_t first, last, tap;
 };
 
 template <typename T>
 struct ChannelStencilArgs {
   const T* x;
   int64_t x_pitch;
-  const int64_t* offset;
-  const TapRange* taps;  // of each row
+  const TapRun* runs;
+  const RunRange* row_runs;  // of each row
   const T* weight;
   const T* bias;
   T* y;
