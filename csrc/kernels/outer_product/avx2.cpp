@@ -7,7 +7,7 @@ namespace {
 template <typename Vec>
 constexpr OuterProductTiles<typename Vec::T> tiles() {
   OuterProductTiles<typename Vec::T> t{};
-  add_tiles<Vec, 1, 12, 9>(t);
+  add_tiles<Vec, 1, 12, 8>(t);
   add_tiles<Vec, 2, 6, 6>(t);
   add_tiles<Vec, 3, 4, 4>(t);
   return t;
