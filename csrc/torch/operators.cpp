@@ -2,12 +2,26 @@
 
 #include <torch/library.h>
 
+#include <string>
+
+#include "torch/layout.h"
+#include "torch/problem.h"
+
 namespace convext {
 namespace {
 
 template <typename Signature>
 c10::TypedOperatorHandle<Signature> find(const char* name) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+std::string describe(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                     c10::IntArrayRef stride, c10::IntArrayRef padding, c10::IntArrayRef output_size,
+                     c10::IntArrayRef dilation, int64_t groups, std::string_view padding_mode, std::string_view pass) {
+  const auto output = sizes_of(input.size(0), weight.size(0), output_size);
+  return to_string(
+      make_problem({parse_problem("pass=" + std::string(pass)).pass, input.scalar_type(), bias.has_value(),
+                    input.sizes(), weight.sizes(), output, stride, padding, dilation, groups, padding_mode}));
 }
 
 }  // namespace
@@ -74,7 +88,8 @@ TORCH_LIBRARY(convext, m) {
   // The problem, as text, that a pass of these arguments would compute.
   m.def(
       "describe(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding_before, "
-      "SymInt[] output_size, SymInt[] dilation, SymInt groups, str padding_mode, str pass_name) -> str");
+      "SymInt[] output_size, SymInt[] dilation, SymInt groups, str padding_mode, str pass_name) -> str",
+      &describe);
 }
 
 }  // namespace convext

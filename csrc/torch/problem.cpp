@@ -1,7 +1,5 @@
 #include "torch/problem.h"
 
-#include <torch/library.h>
-
 #include <algorithm>
 #include <limits>
 
@@ -58,18 +56,6 @@ void check_channels(const ProblemArguments& a) {
               a.groups, " groups");
 }
 
-std::string describe(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                     c10::IntArrayRef stride, c10::IntArrayRef padding, c10::IntArrayRef output_size,
-                     c10::IntArrayRef dilation, int64_t groups, std::string_view padding_mode, std::string_view pass) {
-  at::DimVector output{input.size(0), weight.size(0)};
-  output.append(output_size.begin(), output_size.end());
-  return to_string(
-      make_problem({parse_problem("pass=" + std::string(pass)).pass, input.scalar_type(), bias.has_value(),
-                    input.sizes(), weight.sizes(), output, stride, padding, dilation, groups, padding_mode}));
-}
-
-TORCH_LIBRARY_IMPL(convext, CompositeImplicitAutograd, m) { m.impl("describe", &describe); }
-
 }  // namespace
 
 PaddingMode parse_padding_mode(std::string_view name) {
@@ -96,10 +82,12 @@ ConvProblem make_problem(const ProblemArguments& a) {
   p.oc = a.output[1];
   Axis h{1, 1, 1, 1, 1, 0}, w = make_axis(a, a.stride.size() - 1, p.padding_mode);
   if (a.stride.size() == 2) h = make_axis(a, 0, p.padding_mode);
-  p.ih = h.input, p.kh = h.kernel, p.oh = h.output, p.stride_h = h.stride, p.dilation_h = h.dilation,
-  p.pad_top = h.padding;
-  p.iw = w.input, p.kw = w.kernel, p.ow = w.output, p.stride_w = w.stride, p.dilation_w = w.dilation,
-  p.pad_left = w.padding;
+  p.ih = h.input, p.iw = w.input;
+  p.kh = h.kernel, p.kw = w.kernel;
+  p.oh = h.output, p.ow = w.output;
+  p.stride_h = h.stride, p.stride_w = w.stride;
+  p.dilation_h = h.dilation, p.dilation_w = w.dilation;
+  p.pad_top = h.padding, p.pad_left = w.padding;
   if (std::max({h.before(), h.after(), w.before(), w.after()}) <= 0) p.padding_mode = PaddingMode::kZeros;
   return p;
 }
