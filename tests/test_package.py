@@ -109,6 +109,30 @@ def test_explain_a_layer_forwards_and_backwards(layer, passes):
     assert all(call.plan == _C.plan(call.problem) for call in calls)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "Conv2d(4, 6, 3, stride=2, padding=1)",
+        "Conv2d(4, 6, (3, 1), padding='same', padding_mode='circular')",
+        "ConvTranspose2d(4, 6, 3, stride=2, bias=False)",
+    ],
+)
+@pytest.mark.parametrize("memory_format", ["contiguous_format", "channels_last"])
+def test_explain_names_the_problems_that_run(layer, memory_format):
+    run = python(
+        f"""
+import torch, convext
+layer = convext.{layer}
+x = torch.randn(2, 4, 9, 9).to(memory_format=torch.{memory_format}).requires_grad_()
+print(*(call.problem for call in convext.explain(layer, x).calls), sep="\\n")
+layer(x).sum().backward()
+""",
+        CONVEXT_VERBOSE="1",
+    )
+    ran = [line.removeprefix("convext: ").split(" | ")[0] for line in run.stderr.splitlines()]
+    assert run.stdout.splitlines() == ran and len(ran) == 3
+
+
 def test_explain_computes_nothing():
     model = convext.convert(Net())
     x = torch.randn(2, 3, 9, 9)

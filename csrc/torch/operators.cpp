@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "torch/fold.h"
 #include "torch/layout.h"
 #include "torch/problem.h"
 
@@ -19,9 +20,11 @@ std::string describe(const at::Tensor& input, const at::Tensor& weight, const st
                      c10::IntArrayRef stride, c10::IntArrayRef padding, c10::IntArrayRef output_size,
                      c10::IntArrayRef dilation, int64_t groups, std::string_view padding_mode, std::string_view pass) {
   const auto output = sizes_of(input.size(0), weight.size(0), output_size);
-  return to_string(
+  const ConvProblem problem =
       make_problem({parse_problem("pass=" + std::string(pass)).pass, input.scalar_type(), bias.has_value(),
-                    input.sizes(), weight.sizes(), output, stride, padding, dilation, groups, padding_mode}));
+                    input.sizes(), weight.sizes(), output, stride, padding, dilation, groups, padding_mode});
+  const bool folded = problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros;
+  return to_string(folded ? padded_problem(problem) : problem);
 }
 
 }  // namespace
