@@ -30,8 +30,8 @@ class ChannelCorrelation {
   void plan(Blocks& b) const {
     const int64_t phases = c_.phases_h * c_.phases_w;
     const auto fits = [&](int64_t rows, int64_t cols) {
-      const int64_t vectors = ChannelPanel<T>::vectors(h_, w_, rows, cols) + rows * cols * phases;
-      return vectors * kernels_.lanes * static_cast<int64_t>(sizeof(T)) <= kL2Bytes / 2;
+      return ChannelPanel<T>::vectors(h_, w_, rows, cols) * kernels_.lanes * static_cast<int64_t>(sizeof(T)) <=
+             kL2Bytes / 2;
     };
     b.cols = w_.out;
     while (b.cols > kernels_.max_run && !fits(1, b.cols)) b.cols = ceil_div(b.cols, 2);
@@ -67,6 +67,8 @@ class ChannelCorrelation {
   }
 
  private:
+  static constexpr int64_t kResultVectors = 128;
+
   // Rows and columns of a phase of the destination.
   struct Block {
     int64_t r0, rows, c0, cols;
@@ -99,7 +101,7 @@ class ChannelCorrelation {
       weight_place = take.array<int64_t>(taps);
       weight = take.array<T>((taps + 1) * lanes);
       bias = take.array<T>(lanes);
-      result = take.array<T>(s.blocks_.rows * s.blocks_.cols * count * lanes);
+      result = take.array<T>(s.result_rows() * s.blocks_.cols * count * lanes);
       bytes = take.bytes();
     }
   };
@@ -172,36 +174,48 @@ class ChannelCorrelation {
     const int64_t c = groups_.begin(group), channels = groups_.length(group), lanes = kernels_.lanes;
     s.panel.fill(ChannelView<const T>(o.source, layout_, c_.g, c_.in_pixels()), n, c, channels);
     const ChannelView<T> destination(o.destination, layout_, c_.g, c_.out_pixels());
-    const Phase& first = s.phases[0];
-    const int64_t r0 = block.r0 * first.h.out_step, rows = std::min(block.rows * first.h.out_step, c_.out_h - r0);
-    const int64_t c0 = block.c0 * first.w.out_step, cols = std::min(block.cols * first.w.out_step, c_.out_w - c0);
-    T* place = destination.at(n, c, r0 * c_.out_w + c0);
-    if (destination.channel == 1) {
-      for (int64_t i = 0; i < c_.phases_h * c_.phases_w; ++i)
-        sum_taps(s.phases[i], place, c_.out_w * destination.pixel, destination.pixel, channels, s);
-      return;
+    const int64_t step_h = s.phases[0].h.out_step, step_w = s.phases[0].w.out_step;
+    const int64_t c0 = block.c0 * step_w, cols = std::min(block.cols * step_w, c_.out_w - c0);
+    const bool in_place = destination.channel == 1;
+    const EvenSplit steps = EvenSplit::of_at_most(block.rows, in_place ? block.rows : result_rows());
+    for (int64_t i = 0; i < steps.parts; ++i) {
+      const int64_t r0 = (block.r0 + steps.begin(i)) * step_h, rows = std::min(steps.length(i) * step_h, c_.out_h - r0);
+      T* place = destination.at(n, c, r0 * c_.out_w + c0);
+      for (int64_t phase = 0; phase < c_.phases_h * c_.phases_w; ++phase)
+        if (in_place)
+          sum_taps(s.phases[phase], steps.begin(i), steps.length(i), place, c_.out_w * destination.pixel,
+                   destination.pixel, channels, s);
+        else
+          sum_taps(s.phases[phase], steps.begin(i), steps.length(i), s.result, cols * lanes, lanes, lanes, s);
+      if (in_place) continue;
+      if (cols == c_.out_w)
+        transposes_.block(s.result, lanes, rows * cols, channels, place, destination.channel);
+      else
+        for (int64_t r = 0; r < rows; ++r)
+          transposes_.block(s.result + r * cols * lanes, lanes, cols, channels, place + r * c_.out_w,
+                            destination.channel);
     }
-    for (int64_t i = 0; i < c_.phases_h * c_.phases_w; ++i)
-      sum_taps(s.phases[i], s.result, cols * lanes, lanes, lanes, s);
-    if (cols == c_.out_w)
-      transposes_.block(s.result, lanes, rows * cols, channels, place, destination.channel);
-    else
-      for (int64_t r = 0; r < rows; ++r)
-        transposes_.block(s.result + r * cols * lanes, lanes, cols, channels, place + r * c_.out_w,
-                          destination.channel);
   }
 
-  // pitch and step: of the destination's pixels at y.
-  void sum_taps(const Phase& p, T* y, int64_t pitch, int64_t step, int64_t channels, const Scratch& s) const {
-    if (p.rows <= 0 || p.cols <= 0) return;
+  // Rows of each phase that are transposed at once: few, so that their stores overlap with the next sums.
+  int64_t result_rows() const {
+    const int64_t row = blocks_.cols * c_.phases_h * c_.phases_w;
+    return std::min(blocks_.rows, std::max<int64_t>(kResultVectors / row, 4));
+  }
+
+  // The rows [r0, r0 + rows) of a phase's block; pitch and step are those of the destination's pixels, from y on.
+  void sum_taps(const Phase& p, int64_t r0, int64_t rows, T* y, int64_t pitch, int64_t step, int64_t channels,
+                const Scratch& s) const {
     ChannelStencilArgs<T> args{};
+    args.rows = std::min(rows, p.rows - r0);
+    if (args.rows <= 0 || p.cols <= 0) return;
     args.x_pitch = s.panel.pitch();
-    args.runs = p.runs, args.row_runs = p.row_runs, args.weight = p.weight, args.bias = s.bias;
+    args.runs = p.runs, args.row_runs = p.row_runs + r0, args.weight = p.weight, args.bias = s.bias;
     args.y_pitch = p.h.out_step * pitch, args.y_step = p.w.out_step * step;
-    args.rows = p.rows, args.channels = channels;
+    args.channels = channels;
     const EvenSplit runs = EvenSplit::of_at_most(p.cols, blocks_.mr);
     for (int64_t i = 0; i < runs.parts; ++i) {
-      args.x = s.panel.data() + runs.begin(i) * kernels_.lanes;
+      args.x = s.panel.data() + r0 * args.x_pitch + runs.begin(i) * kernels_.lanes;
       args.y = y + p.h.out0 * pitch + (p.w.out0 + runs.begin(i) * p.w.out_step) * step;
       kernels_.correlate[runs.length(i) - 1](args);
     }
