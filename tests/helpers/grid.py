@@ -94,6 +94,7 @@ LAYOUTS = [
         conv2d(8, 10, (7, 8), (3, 3), padding=SAME, n=2),
         conv2d(9, 6, (6, 7), (1, 1), n=2),
         conv2d(6, 6, (9, 8), (3, 3), g=6, stride=(2, 2), padding=SAME),
+        conv2d(19, 19, (8, 17), (5, 5), g=19, padding=((2, 2), (2, 2)), n=2),
     )
 ]
 
@@ -110,6 +111,7 @@ TAILS = [
     *(conv2d(ic, 2, (4, 5), (3, 3), padding=SAME) for ic in CHANNELS),
     *(conv2d(ic, 3, (3, 7), (1, 1), n=2) for ic in CHANNELS),
     *(conv1d(c, 2 * c, 11, 3, g=c, padding=(1, 1)) for c in CHANNELS),
+    *(conv2d(c, c, (4, 5), (3, 3), g=c, padding=SAME, n=2) for c in CHANNELS),
 ]
 
 
