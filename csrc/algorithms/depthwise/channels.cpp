@@ -2,6 +2,7 @@
 // not fill a vector, and for tensors whose channels lie side by side already.
 #include "algorithms/depthwise/channels.h"
 
+#include "algorithms/axis.h"
 #include "algorithms/layouts.h"
 
 namespace convext {
@@ -13,14 +14,23 @@ const char* supports(const ConvProblem& p) {
   return needs_border_fold(p);
 }
 
+// `depthwise` need not copy an image to sum it.
+bool sums_in_place(const ConvProblem& p) {
+  return p.pass == Pass::kOutput && p.stride_w == 1 &&
+         !output_axis(p.padding_mode, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top).reads_outside() &&
+         !output_axis(p.padding_mode, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left).reads_outside();
+}
+
 // Transposing costs the same whatever the taps, and a row that fills its vectors needs none. Measured against
 // `depthwise` on planes of 8 to 64 and rows of 20 to 400 pixels, both dtypes, AVX-512 and AVX2, one thread: the
-// two meet at widths of some 20, 35 and 60 for 3 x 3, 5 x 5 and 7 x 7 taps, and twice that for stride 2.
+// two meet at widths of some 20, 35 and 60 for 3 x 3, 5 x 5 and 7 x 7 taps, at two thirds of that where
+// `depthwise` sums in place, and at twice that for stride 2.
 const char* profitable(const ConvProblem& p, const Policy&) {
   if (p.input_layout == Layout::kChannelsLast) return nullptr;
   if (p.g < 16) return "too few channels to fill the lanes";
   const int64_t width = p.ih == 1 ? 64 + 4 * p.kw : 9 + p.taps();
-  return p.iw > width * p.stride_w ? "rows are wide enough to fill the lanes" : nullptr;
+  return p.iw > (sums_in_place(p) ? width * 2 / 3 : width * p.stride_w) ? "rows are wide enough to fill the lanes"
+                                                                        : nullptr;
 }
 
 template <typename T>
