@@ -19,6 +19,7 @@
 namespace convext {
 
 struct Algorithm;
+enum class Arrangement : uint8_t;
 
 // How to choose: read once a call from the process-wide settings, or set by a test.
 struct Policy {
@@ -35,7 +36,7 @@ struct Blocks {
   int64_t images = 0, rows = 0, cols = 0;  // pixels in one step
   int64_t chunks = 0;        // parts of a reduction that are summed apart
   bool packed_weights = false;  // rearranged before the run, or read where they lie
-  bool column_taps = false;     // the panel holds a copy for each tap along w (algorithms/panel.h)
+  Arrangement arrangement = {};  // of the panel (algorithms/panel.h)
 };
 
 // <shape>_<dtype>_<MR>x<NR>_<isa>: the same in a plan, in the list of kernels, in a test id and in a report.

@@ -51,39 +51,57 @@ void copy_block(T* dst, int64_t dst_pitch, const PlaneBlock<T>& b, PaddingMode m
   }
 }
 
-// How a panel is arranged. The rows of a channel are those of the row strip. Two arrangements:
-//   shared columns  [channel][row][position]      a tap along w is a shift; tiles stay within an image row
-//   column taps     [channel][tap][row][column]   a copy for each tap along w; the rows of a tap adjoin, so a
-//                                                 tile may run on from one image row into the next
+// How a panel is arranged: what a tap costs in copies, and how far the pixels of a line run on.
+//   kShifts      [channel][row][position]                    a tap is a shift; a line is an image row
+//   kColumnTaps  [channel][tap w][row][column]               a copy a tap along w; a line is all rows of the block
+//   kTapCopies   [channel][tap h][tap w][image][row][column] a copy a tap; a line is several small images
+enum class Arrangement : uint8_t { kShifts, kColumnTaps, kTapCopies };
+
 class PanelShape {
  public:
-  PanelShape(const Axis& h, const Axis& w, int64_t rows, int64_t cols, bool column_taps)
-      : rows_(h, rows, true), cols_(w, cols, !column_taps), column_taps_(column_taps) {}
+  PanelShape(const Axis& h, const Axis& w, int64_t rows, int64_t cols, Arrangement arrangement, int64_t images = 1)
+      : rows_(h, rows, arrangement != Arrangement::kTapCopies),
+        cols_(w, cols, arrangement == Arrangement::kShifts),
+        arrangement_(arrangement),
+        images_(images) {}
 
-  int64_t row_pitch() const { return column_taps_ ? cols_.length() : cols_.size(); }
-  int64_t channel_pitch() const { return rows_.size() * cols_.size(); }
-  int64_t tap_offset(int64_t tap_h, int64_t tap_w) const {
-    const int64_t column = column_taps_ ? tap_w * rows_.size() * cols_.length() : cols_.base(tap_w);
-    return rows_.base(tap_h) * row_pitch() + column;
-  }
+  int64_t lines() const { return arrangement_ == Arrangement::kShifts ? rows_.length() : 1; }
+  int64_t line_length() const { return (arrangement_ == Arrangement::kShifts ? 1 : images_ * rows_.length()) * cols_.length(); }
+  int64_t row_pitch() const { return arrangement_ == Arrangement::kShifts ? cols_.size() : cols_.length(); }
+  int64_t channel_pitch() const { return images_ * rows_.size() * cols_.size(); }
 
-  // Fills `channels` channels for the block that starts at row r, column c of the destination's phase.
+  int64_t tap_offset(int64_t tap_h, int64_t tap_w) const { return place(rows_.base(tap_h), cols_.base(tap_w), 0); }
+
+  // Fills `channels` channels of one image for the block that starts at row r, column c of the destination's phase.
   template <typename T>
   void pack(T* panel, const T* source, int64_t in_h, int64_t in_w, int64_t channels, int64_t r, int64_t c, PaddingMode mode,
-            const RowKernels<T>& kernels) const {
+            const RowKernels<T>& kernels, int64_t image = 0) const {
     for (int64_t k = 0; k < channels; ++k)
       cols_.each_piece(c, [&](int64_t col, int64_t col_source, int64_t cols) {
-        T* column = panel + k * channel_pitch() + (column_taps_ ? col * rows_.size() : col);
         rows_.each_piece(r, [&](int64_t row, int64_t row_source, int64_t rows) {
-          copy_block(column + row * row_pitch(), row_pitch(),
+          copy_block(panel + k * channel_pitch() + place(row, col, image), row_pitch(),
                      {source + k * in_h * in_w, in_h, in_w, row_source, rows_.step(), rows, col_source, cols_.step(), cols}, mode, kernels);
         });
       });
   }
 
  private:
+  // Where row `row` of the row strip meets column `col` of the column strip; both begin a tap's or a class's part.
+  int64_t place(int64_t row, int64_t col, int64_t image) const {
+    switch (arrangement_) {
+      case Arrangement::kShifts:
+        return row * cols_.size() + col;
+      case Arrangement::kColumnTaps:
+        return col * rows_.size() + row * cols_.length();
+      case Arrangement::kTapCopies:
+        return images_ * row * cols_.size() + images_ * rows_.length() * col + image * rows_.length() * cols_.length();
+    }
+    return 0;
+  }
+
   Strip rows_, cols_;
-  bool column_taps_;
+  Arrangement arrangement_;
+  int64_t images_;
 };
 
 }  // namespace convext

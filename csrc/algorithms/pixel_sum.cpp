@@ -35,12 +35,13 @@ class PixelSum {
     // A copy for each tap along w does away with the masked vectors at the ends of short rows.
     const double lanes = tiles_.lanes, row = static_cast<double>(p_.ow), steps = static_cast<double>(p_.taps() * ocg_) / lanes;
     const double idle = static_cast<double>(ceil_div(p_.ow, tiles_.lanes)) * lanes / row - 1;
-    b.column_taps = p_.oh > 1 && idle * steps > kCopyCycles * static_cast<double>(p_.kw - 1);
+    const bool flat = p_.oh > 1 && idle * steps > kCopyCycles * static_cast<double>(p_.kw - 1);
+    b.arrangement = flat ? Arrangement::kColumnTaps : Arrangement::kShifts;
 
     // The rows of one input channel stay in L1, with those of the output; a panel of b.k channels in L2.
-    const auto plane = [&](int64_t rows, int64_t cols) { return PanelShape(h_, w_, rows, cols, b.column_taps).channel_pitch() + rows * cols; };
+    const auto plane = [&](int64_t rows, int64_t cols) { return PanelShape(h_, w_, rows, cols, b.arrangement).channel_pitch() + rows * cols; };
     const int64_t l1 = kL1Bytes / static_cast<int64_t>(sizeof(T)), l2 = kL2Bytes / 2 / static_cast<int64_t>(sizeof(T));
-    b.cols = b.column_taps ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
+    b.cols = flat ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
     b.rows = 1;
     while (b.rows < p_.oh && plane(b.rows + 1, b.cols) <= l1) ++b.rows;
     b.rows = EvenSplit::of_at_most(p_.oh, b.rows).largest();
@@ -61,7 +62,8 @@ class PixelSum {
     const bool apart = blocks_.chunks > 1;
     const Partials partials(*this, context.shared());
     T* weights = apart ? partials.weight : o.written<T>(o.weight);
-    T* biases = !p_.bias ? nullptr : apart ? partials.bias : o.written<T>(o.bias);
+    double* biases = p_.bias ? partials.bias : nullptr;
+    if (p_.bias) std::fill_n(biases, blocks_.chunks * p_.oc, 0.0);
     parallel_for(context.threads, groups.parts * ic.parts * chunks.parts, [&](int64_t task, int thread) {
       const Scratch s(*this, context.of_thread(workspace, thread));
       const int64_t chunk = task % chunks.parts, ii = task / chunks.parts % ic.parts, gi = task / chunks.parts / ic.parts;
@@ -73,9 +75,14 @@ class PixelSum {
                     biases == nullptr ? nullptr : biases + chunk * p_.oc);
       }
     });
-    if (!apart) return;
-    add_chunks(weights, p_.weight_count(), o.written<T>(o.weight));
-    if (p_.bias) add_chunks(biases, p_.oc, o.written<T>(o.bias));
+    if (apart) add_chunks(weights, p_.weight_count(), o.written<T>(o.weight));
+    if (!p_.bias) return;
+    T* bias = o.written<T>(o.bias);
+    for (int64_t oc = 0; oc < p_.oc; ++oc) {
+      double sum = 0;
+      for (int64_t chunk = 0; chunk < blocks_.chunks; ++chunk) sum += biases[chunk * p_.oc + oc];
+      bias[oc] = static_cast<T>(sum);
+    }
   }
 
  private:
@@ -89,32 +96,31 @@ class PixelSum {
   };
 
   struct Scratch {
-    int64_t *a_segments, *b_segments, *zeros, *b_offset;
-    T *ones, *panel;
+    int64_t *a_segments, *b_segments, *b_offset;
+    T* panel;
     size_t bytes;
     Scratch(const PixelSum& s, std::byte* memory) {
       const Blocks& b = s.blocks_;
       ScratchAllocator take(memory);
-      const int64_t segments = b.images * (b.column_taps ? 1 : b.rows);
+      const int64_t segments = b.images * s.shape(b.rows, b.cols).lines();
       a_segments = take.array<int64_t>(segments);
       b_segments = take.array<int64_t>(segments);
-      zeros = take.array<int64_t>(segments);
       b_offset = take.array<int64_t>(b.k * s.p_.taps());
-      ones = take.array<T>(s.segment_length(b.rows, b.cols));
       panel = take.array<T>(b.images * b.k * s.shape(b.rows, b.cols).channel_pitch());
       bytes = take.bytes();
     }
   };
 
-  // The sums of each chunk, shared by all threads; without chunks they are the result's own memory.
+  // The sums of each chunk, shared by all threads; the weights of a single chunk are the result's own memory.
   struct Partials {
-    T *weight, *bias;
+    T* weight;
+    double* bias;
     size_t bytes;
     Partials(const PixelSum& s, std::byte* memory) {
-      const int64_t chunks = s.blocks_.chunks > 1 ? s.blocks_.chunks : 0;
+      const int64_t chunks = s.blocks_.chunks;
       ScratchAllocator take(memory);
-      weight = take.array<T>(chunks * s.p_.weight_count());
-      bias = take.array<T>(s.p_.bias ? chunks * s.p_.oc : 0);
+      weight = take.array<T>(chunks > 1 ? chunks * s.p_.weight_count() : 0);
+      bias = take.array<double>(s.p_.bias ? chunks * s.p_.oc : 0);
       bytes = take.bytes();
     }
   };
@@ -125,8 +131,7 @@ class PixelSum {
     int64_t segments, length, columns;
   };
 
-  PanelShape shape(int64_t rows, int64_t cols) const { return PanelShape(h_, w_, rows, cols, blocks_.column_taps); }
-  int64_t segment_length(int64_t rows, int64_t cols) const { return blocks_.column_taps ? rows * cols : cols; }
+  PanelShape shape(int64_t rows, int64_t cols) const { return PanelShape(h_, w_, rows, cols, blocks_.arrangement); }
   int64_t pixel_blocks(const Blocks& b) const { return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols); }
 
   PixelBlock pixel_block(int64_t i) const {
@@ -137,22 +142,21 @@ class PixelSum {
   }
 
   Geometry prepare(const PixelBlock& px, int64_t channels, const Scratch& s) const {
-    Geometry g{shape(px.rows, px.cols), 0, segment_length(px.rows, px.cols), 0};
+    Geometry g{shape(px.rows, px.cols), 0, 0, 0};
+    g.length = g.panel.line_length();
     for (int64_t i = 0; i < px.images; ++i)
-      for (int64_t r = 0; r < (blocks_.column_taps ? 1 : px.rows); ++r, ++g.segments) {
+      for (int64_t r = 0; r < g.panel.lines(); ++r, ++g.segments) {
         s.a_segments[g.segments] = i * p_.oc * p_.output_pixels() + r * p_.ow;
         s.b_segments[g.segments] = i * channels * g.panel.channel_pitch() + r * g.panel.row_pitch();
-        s.zeros[g.segments] = 0;
       }
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t kh = 0; kh < p_.kh; ++kh)
         for (int64_t kw = 0; kw < p_.kw; ++kw) s.b_offset[g.columns++] = c * g.panel.channel_pitch() + g.panel.tap_offset(kh, kw);
-    if (p_.bias) std::fill_n(s.ones, g.length, T(1));
     return g;
   }
 
   void add_block(const PixelBlock& px, const Geometry& geometry, int64_t g, int64_t ic0, int64_t channels, bool accumulate, const Operands& o,
-                 const Scratch& s, T* weight, T* bias) const {
+                 const Scratch& s, T* weight, double* bias) const {
     for (int64_t i = 0; i < px.images; ++i)
       geometry.panel.pack(s.panel + i * channels * geometry.panel.channel_pitch(),
                           static_cast<const T*>(o.input) + ((px.n0 + i) * p_.ic + g * icg_ + ic0) * p_.input_pixels(), p_.ih, p_.iw, channels,
@@ -175,11 +179,11 @@ class PixelSum {
         args.c = filter + n.begin(ni);
         tiles_.fn[mr - 1][n.length(ni) - 1](args);
       }
-      if (bias == nullptr || ic0 > 0) continue;
-      InnerProductArgs<T> sum = args;  // the bias gradient: a column whose input is 1 everywhere
-      b[0] = s.ones, sum.b_segments = s.zeros, sum.c = bias + g * ocg_ + m.begin(mi), sum.c_row = 1;
-      tiles_.fn[mr - 1][0](sum);
     }
+    if (bias == nullptr || ic0 > 0) return;
+    for (int64_t i = 0; i < px.images; ++i)
+      for (int64_t oc = 0; oc < ocg_; ++oc)
+        bias[g * ocg_ + oc] += row_kernels_.sum(output + (i * p_.oc + oc) * p_.output_pixels(), px.rows * px.cols);
   }
 
   void add_chunks(const T* partials, int64_t count, T* sum) const {

@@ -125,9 +125,11 @@ class OnePixel {
   }
 
   void sum_images(const T* output, T* bias) const {
-    std::copy_n(output, p_.oc, bias);
-    for (int64_t n = 1; n < p_.n; ++n)
-      for (int64_t oc = 0; oc < p_.oc; ++oc) bias[oc] += output[n * p_.oc + oc];
+    for (int64_t oc = 0; oc < p_.oc; ++oc) {
+      double sum = 0;
+      for (int64_t n = 0; n < p_.n; ++n) sum += output[n * p_.oc + oc];
+      bias[oc] = static_cast<T>(sum);
+    }
   }
 
   const ConvProblem& p_;

@@ -31,7 +31,7 @@ py::dict plan_of(const std::string& text, const std::string& isa, const std::str
   const std::pair<const char*, int64_t> sizes[] = {
       {"mr", b.mr},         {"nv", b.nv},         {"m", b.m},       {"k", b.k},
       {"images", b.images}, {"rows", b.rows},     {"cols", b.cols}, {"chunks", b.chunks},
-      {"packed_weights", b.packed_weights},       {"column_taps", b.column_taps}};
+      {"packed_weights", b.packed_weights},       {"arrangement", static_cast<int64_t>(b.arrangement)}};
   py::dict blocks;
   for (const auto& [name, size] : sizes)
     if (size != 0) blocks[name] = size;

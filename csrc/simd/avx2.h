@@ -117,4 +117,11 @@ struct F64 {
   }
 };
 
+// See scalar.h.
+CONVEXT_INLINE void add_wide(F64& sum, F64 a) { sum = F64::add(sum, a); }
+CONVEXT_INLINE void add_wide(F64& sum, F32 a) {
+  sum.v = _mm256_add_pd(sum.v, _mm256_cvtps_pd(_mm256_castps256_ps128(a.v)));
+  sum.v = _mm256_add_pd(sum.v, _mm256_cvtps_pd(_mm256_extractf128_ps(a.v, 1)));
+}
+
 }  // namespace

@@ -125,4 +125,12 @@ struct F64 {
   }
 };
 
+// See scalar.h.
+CONVEXT_INLINE void add_wide(F64& sum, F64 a) { sum = F64::add(sum, a); }
+CONVEXT_INLINE void add_wide(F64& sum, F32 a) {
+  const __m256d high = _mm512_maskz_extractf64x4_pd(0xf, _mm512_castps_pd(a.v), 1);
+  sum.v = _mm512_add_pd(sum.v, _mm512_cvtps_pd(_mm512_castps512_ps256(a.v)));
+  sum.v = _mm512_add_pd(sum.v, _mm512_cvtps_pd(_mm256_castpd_ps(high)));
+}
+
 }  // namespace

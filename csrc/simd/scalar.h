@@ -71,6 +71,12 @@ struct ScalarVec {
   CONVEXT_INLINE T sum() const { return (v[0] + v[2]) + (v[1] + v[3]); }
 };
 
+// Adds the lanes of a, in double, to lanes of `sum`.
+template <typename Number>
+CONVEXT_INLINE void add_wide(ScalarVec<double>& sum, ScalarVec<Number> a) {
+  for (int i = 0; i < sum.kLanes; ++i) sum.v[i] += static_cast<double>(a.v[i]);
+}
+
 using F32 = ScalarVec<float>;
 using F64 = ScalarVec<double>;
 

@@ -29,37 +29,43 @@ class Correlate {
     const int64_t th = ceil_div(c_.kernel_h, c_.phases_h), tw = ceil_div(c_.kernel_w, c_.phases_w), lanes = tiles_.lanes;
     const auto vectors = [&](int64_t pixels) { return ceil_div(pixels, lanes); };
 
-    // Shared columns or column taps: padded vectors at the end of each row against more copying.
-    const auto cycles = [&](int64_t lines, int64_t length) {
+    // Padded vectors at the end of each line against more copying.
+    const double image_pixels = static_cast<double>(h.out * w.out);
+    double best_cycles = 0;
+    const auto consider = [&](Arrangement arrangement, int64_t images, int64_t copies, int64_t lines, int64_t length) {
       const Tile t = best_tile(tiles_, true, c_.m, vectors(length));
-      return static_cast<double>(lines * th * tw) *
-             product_cycles(EvenSplit::of_at_most(c_.m, t.mr), EvenSplit::of_at_most(vectors(length), t.nv));
+      const double product = product_cycles(EvenSplit::of_at_most(c_.m, t.mr), EvenSplit::of_at_most(vectors(length), t.nv));
+      const double cycles = product * static_cast<double>(lines * th * tw) / static_cast<double>(images) +
+                            kCopyCycles * static_cast<double>(copies) * image_pixels;
+      if (best_cycles != 0 && cycles >= best_cycles) return;
+      best_cycles = cycles, b.arrangement = arrangement, b.images = images;
     };
-    const double pixels = static_cast<double>(h.out * w.out);
-    b.column_taps = h.out > 1 && w.out <= kMaxFlatWidth &&
-                    cycles(1, h.out * w.out) + kCopyCycles * static_cast<double>(tw) * pixels <
-                        cycles(h.out, w.out) + kCopyCycles * pixels;
+    consider(Arrangement::kShifts, 1, 1, h.out, w.out);
+    if (h.out > 1 && w.out <= kMaxFlatWidth) consider(Arrangement::kColumnTaps, 1, tw, 1, h.out * w.out);
+    const int64_t together = EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, kMaxFlatPixels / std::max<int64_t>(1, h.out * w.out))).largest();
+    if (together > 1 && together <= c_.n && !scattered()) consider(Arrangement::kTapCopies, together, th * tw + 1, 1, together * h.out * w.out);
 
-    b.cols = std::min<int64_t>(w.out, b.column_taps ? kMaxFlatWidth : kMaxCols);
-    const int64_t line = b.column_taps ? h.out * w.out : b.cols;
-    const int64_t uses = vectors(line) * c_.n * (b.column_taps ? 1 : h.out);
+    const bool shifts = b.arrangement == Arrangement::kShifts;
+    b.cols = shifts ? std::min(w.out, kMaxCols) : w.out;
+    const int64_t line = shifts ? b.cols : b.images * h.out * w.out;
+    const int64_t uses = vectors(line) * ceil_div(c_.n, b.images) * (shifts ? h.out : 1);
     b.packed_weights = uses > (c_.taps() == 1 ? kInPlaceVectors : 3 * kInPlaceVectors);
     const Tile tile = best_tile(tiles_, b.packed_weights, c_.m, std::min(vectors(line), vectors(kMaxCols)));
     b.mr = tile.mr, b.nv = tile.nv;
 
     const int64_t nr = tile.nv * lanes;
-    const int64_t slice = b.column_taps ? th * tw * nr : th * (nr + (tw - 1) * std::min(w.offset_step, nr));
+    const int64_t slice = shifts ? th * (nr + (tw - 1) * std::min(w.offset_step, nr)) : th * tw * nr;
     const int64_t fit = kL1Bytes / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(slice, 1));
     b.k = EvenSplit::of_at_most(c_.k, std::clamp<int64_t>(fit, 1, kMaxSteps / std::max<int64_t>(1, th * tw) + 1)).largest();
     b.m = c_.m;
 
     // As many rows as keep the panel within L2, and the block of the result that the panels add to.
     const auto bytes = [&](int64_t rows) {
-      const int64_t panel = PanelShape(h, w, rows, b.cols, b.column_taps).channel_pitch() * b.k;
+      const int64_t panel = PanelShape(h, w, rows, b.cols, b.arrangement).channel_pitch() * b.k;
       const int64_t result = scattered() ? c_.phases_w * c_.m * rows * b.cols : 0;
       return static_cast<int64_t>(sizeof(T)) * std::max(2 * panel, result);
     };
-    b.rows = 1;
+    b.rows = b.images > 1 ? h.out : 1;
     while (b.rows < h.out && b.rows * b.cols < kMaxCols && bytes(b.rows + 1) <= kL2Bytes) ++b.rows;
     b.rows = EvenSplit::of_at_most(h.out, b.rows).largest();
   }
@@ -78,7 +84,8 @@ class Correlate {
     const Cut cut = best_cut(h.out, context.threads);
     const EvenSplit rows{h.out, cut.row_blocks}, cols = EvenSplit::of_at_most(w.out, blocks_.cols);
     const EvenSplit m{EvenSplit::of_at_most(c_.m, blocks_.mr).parts, cut.m_blocks};
-    const int64_t tasks = c_.n * c_.g * c_.phases_h * rows.parts * cols.parts * m.parts;
+    const EvenSplit images = EvenSplit::of_at_most(c_.n, blocks_.images);
+    const int64_t tasks = images.parts * c_.g * c_.phases_h * rows.parts * cols.parts * m.parts;
     parallel_for(context.threads, tasks, [&](int64_t task, int thread) {
       Task t;
       const auto take = [&task](int64_t parts) {
@@ -87,7 +94,9 @@ class Correlate {
         return part;
       };
       const int64_t mi = take(m.parts), ci = take(cols.parts), ri = take(rows.parts);
-      t.phase_h = take(c_.phases_h), t.g = take(c_.g), t.n = take(c_.n);
+      t.phase_h = take(c_.phases_h), t.g = take(c_.g);
+      const int64_t ni = take(images.parts);
+      t.n0 = images.begin(ni), t.images = images.length(ni);
       t.tile0 = m.begin(mi), t.tile1 = t.tile0 + m.length(mi);
       t.c0 = cols.begin(ci), t.c1 = t.c0 + cols.length(ci);
       t.r0 = rows.begin(ri), t.r1 = t.r0 + rows.length(ri);
@@ -99,10 +108,13 @@ class Correlate {
   static constexpr int64_t kMaxFlatWidth = 256;  // wider rows are long enough by themselves
   static constexpr int64_t kMaxCols = 768;
   static constexpr int64_t kMaxSteps = 2048;
-  static constexpr int64_t kInPlaceVectors = 1200000;  // packing a weight costs what about 4 tiles of 3 vectors cost
+  static constexpr int64_t kMaxFlatPixels = 256;  // of several images: enough vectors to lose little in the last one
+  // Vectors of pixels from which on packed weights pay. Read in place, a tile's rows cost an address each and
+  // spread over as many pages; with several taps neighbouring steps share their cache lines.
+  static constexpr int64_t kInPlaceVectors = 12;
 
   struct Task {
-    int64_t n, g, phase_h;
+    int64_t n0, images, g, phase_h;
     int64_t tile0, tile1;  // tiles of destination channels
     int64_t r0, r1, c0, c1;
   };
@@ -115,14 +127,15 @@ class Correlate {
   // depend on it.
   Cut best_cut(int64_t out_rows, int threads) const {
     const int64_t least = ceil_div(out_rows, blocks_.rows);
-    const int64_t others = c_.n * c_.g * c_.phases_h;
+    const int64_t others = ceil_div(c_.n, blocks_.images) * c_.g * c_.phases_h;
     Cut best{least, 1};
     double best_cost = 0;
-    for (int64_t rb = least; rb <= std::min<int64_t>(out_rows, least + std::min(threads, 8)); ++rb)
+    const int64_t most = blocks_.images > 1 ? least : std::min<int64_t>(out_rows, least + std::min(threads, 8));
+    for (int64_t rb = least; rb <= most; ++rb)
       for (int64_t mb = 1; mb <= std::min<int64_t>(threads, ceil_div(c_.m, blocks_.mr)); mb *= 2) {
         const int64_t rounds = ceil_div(others * rb * mb, threads);
         const double product = static_cast<double>(c_.m * c_.taps()) / static_cast<double>(mb) / (2 * tiles_.lanes);
-        const double copy = kCopyCycles * (1 + static_cast<double>(c_.kernel_h * rb) / static_cast<double>(out_rows)) * (blocks_.column_taps ? static_cast<double>(c_.kernel_w) : 1.0);
+        const double copy = kCopyCycles * (1 + static_cast<double>(c_.kernel_h * rb) / static_cast<double>(out_rows)) * (blocks_.arrangement == Arrangement::kShifts ? 1.0 : static_cast<double>(c_.kernel_w));
         const double cost = static_cast<double>(rounds) / static_cast<double>(rb) * (product + copy);
         if (best_cost == 0 || cost < best_cost * 0.98) best = {rb, mb}, best_cost = cost;
       }
@@ -130,7 +143,10 @@ class Correlate {
   }
 
   bool scattered() const { return c_.phases_h * c_.phases_w > 1; }
-  int64_t result_count() const { return c_.m * blocks_.rows * blocks_.cols; }
+  // Does the result pass through memory of the thread, from where it goes to several places of the destination?
+  bool gathered() const { return scattered() || blocks_.images > 1; }
+  int64_t result_row() const { return blocks_.images * blocks_.rows * blocks_.cols; }
+  int64_t result_count() const { return c_.m * result_row(); }
 
   struct Scratch {
     int64_t *a_offset, *b_offset;
@@ -138,17 +154,21 @@ class Correlate {
     size_t bytes;
     Scratch(const Correlate& s, std::byte* memory) {
       const Correlation& c = s.c_;
-      int64_t rows = 0;
-      for (int64_t ph = 0; ph < c.phases_h; ++ph) rows = std::max(rows, Strip(c.axis_h(ph), s.blocks_.rows, true).size());
-      const int64_t cols = Strip(c.all_phases_w(), s.blocks_.cols, !s.blocks_.column_taps).size();
+      int64_t panel_pitch = 0;
+      for (int64_t ph = 0; ph < c.phases_h; ++ph)
+        panel_pitch = std::max(panel_pitch, s.shape(c.axis_h(ph), s.blocks_.rows, s.blocks_.cols, s.blocks_.images).channel_pitch());
       ScratchAllocator take(memory);
       a_offset = take.array<int64_t>(s.blocks_.k * c.taps());
       b_offset = take.array<int64_t>(s.blocks_.k * c.taps());
-      result = take.array<T>(s.scattered() ? c.phases_w * s.result_count() : 0);
-      panel = take.array<T>(rows * cols * s.blocks_.k);
+      result = take.array<T>(s.gathered() ? c.phases_w * s.result_count() : 0);
+      panel = take.array<T>(panel_pitch * s.blocks_.k);
       bytes = take.bytes();
     }
   };
+
+  PanelShape shape(const Axis& h, int64_t rows, int64_t cols, int64_t images) const {
+    return PanelShape(h, c_.all_phases_w(), rows, cols, blocks_.arrangement, images);
+  }
 
   // The place of the first packed weight of a row of phases in its group: the phases before own the other taps.
   int64_t packed_phase_offset(int64_t phase_h) const {
@@ -182,25 +202,26 @@ class Correlate {
     // Every phase computes as many columns as the first one, so that their rows are equally long.
     const int64_t rows = std::min(t.r1, h.out) - t.r0, cols = t.c1 - t.c0;
     if (rows <= 0) return;
-    const PanelShape shape(h, all_w, rows, cols, blocks_.column_taps);
-    T* plane = o.destination + (t.n * c_.g + t.g) * c_.m * c_.out_pixels();
-    const T* source = o.source + (t.n * c_.g + t.g) * c_.k * c_.in_pixels();
+    const PanelShape panel = shape(h, rows, cols, t.images);
+    T* plane = o.destination + (t.n0 * c_.g + t.g) * c_.m * c_.out_pixels();
+    const T* source = o.source + (t.n0 * c_.g + t.g) * c_.k * c_.in_pixels();
     const T* weight = o.weight + t.g * c_.weights_per_group();
 
     Product product;
     product.bias = o.bias == nullptr ? nullptr : o.bias + t.g * c_.m;
-    product.c_stride = scattered() ? blocks_.rows * blocks_.cols : c_.out_pixels();
-    product.lines = blocks_.column_taps ? 1 : rows;
-    product.length = blocks_.column_taps ? rows * cols : cols;
-    product.b_line = shape.row_pitch();
-    product.c_line = scattered() ? cols : c_.out_w;
+    product.c_stride = gathered() ? result_row() : c_.out_pixels();
+    product.lines = panel.lines();
+    product.length = panel.line_length();
+    product.b_line = panel.row_pitch();
+    product.c_line = gathered() ? cols : c_.out_w;
     product.a_offset = s.a_offset, product.b_offset = s.b_offset, product.b = s.panel;
 
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
     const int64_t packed_phase = blocks_.packed_weights && scattered() ? packed_phase_offset(t.phase_h) : 0;
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       const int64_t k0 = k.begin(ki), channels = k.length(ki);
-      shape.pack(s.panel, source + k0 * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.r0, t.c0, c_.padding_mode, rows_);
+      for (int64_t i = 0; i < t.images; ++i)
+        panel.pack(s.panel, source + (i * c_.g * c_.k + k0) * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.r0, t.c0, c_.padding_mode, rows_, i);
       product.start = ki > 0 ? Start::kAdd : product.bias != nullptr ? Start::kRowBias : Start::kZero;
       product.weight = weight + k0 * c_.weight_k;
       product.packed = packed + t.g * c_.weights_per_group() + packed_phase;
@@ -212,16 +233,16 @@ class Correlate {
         for (int64_t i = 0; i < channels; ++i)
           for (int64_t th = 0; th < h.taps; ++th)
             for (int64_t tw = 0; tw < w.taps; ++tw, ++product.steps) {
-              s.b_offset[product.steps] = i * shape.channel_pitch() + shape.tap_offset(th, shift + tw * shift_step);
+              s.b_offset[product.steps] = i * panel.channel_pitch() + panel.tap_offset(th, shift + tw * shift_step);
               s.a_offset[product.steps] = i * c_.weight_k + (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
             }
-        product.c = scattered() ? s.result + pw * result_count() : plane + t.r0 * c_.out_w + t.c0;
+        product.c = gathered() ? s.result + pw * result_count() : plane + t.r0 * c_.out_w + t.c0;
         product.packed += taps * c_.m * k0;
         multiply(product, t.tile0, t.tile1);
         product.packed += taps * c_.m * (c_.k - k0);
       }
     }
-    if (scattered()) scatter(t, h, rows, cols, s.result, plane);
+    if (gathered()) scatter(t, h, rows, cols, s.result, plane);
   }
 
   struct Product {
@@ -260,13 +281,16 @@ class Correlate {
       }
   }
 
-  // Brings the columns of all phases of a row together, from [phase][channel][row][column].
+  // From [phase][channel][image][row][column] to the destination: brings the columns of all phases together.
   void scatter(const Task& t, const Axis& h, int64_t rows, int64_t cols, const T* result, T* plane) const {
     const int64_t columns = std::min(cols * c_.phases_w, c_.out_w - t.c0 * c_.phases_w);
     const EvenSplit tiles = EvenSplit::of_at_most(c_.m, blocks_.mr);
-    for (int64_t m = tiles.begin(t.tile0); m < tiles.begin(t.tile1); ++m)
-      rows_.interleave({plane + m * c_.out_pixels() + (h.out0 + t.r0 * h.out_step) * c_.out_w + t.c0 * c_.phases_w, h.out_step * c_.out_w,
-                        result + m * blocks_.rows * blocks_.cols, cols, result_count(), rows, c_.phases_w, columns});
+    const bool whole = !scattered() && cols == c_.out_w;  // rows adjoin: an image is one
+    for (int64_t i = 0; i < t.images; ++i)
+      for (int64_t m = tiles.begin(t.tile0); m < tiles.begin(t.tile1); ++m)
+        rows_.interleave({plane + (i * c_.g * c_.m + m) * c_.out_pixels() + (h.out0 + t.r0 * h.out_step) * c_.out_w + t.c0 * c_.phases_w,
+                          h.out_step * c_.out_w, result + m * result_row() + i * rows * cols, cols, result_count(), whole ? 1 : rows, c_.phases_w,
+                          whole ? rows * cols : columns});
   }
 
   Correlation c_;

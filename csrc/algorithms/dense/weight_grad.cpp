@@ -96,7 +96,7 @@ class WeightGrad {
   };
 
   struct Scratch {
-    int64_t *a_offset, *b_offset, *zeros, *row_offset;
+    int64_t *a_offset, *b_offset, *row_offset;
     T *transposed, *panel;
     size_t bytes;
     Scratch(const WeightGrad& w, std::byte* memory) {
@@ -105,7 +105,6 @@ class WeightGrad {
       ScratchAllocator take(memory);
       a_offset = take.array<int64_t>(steps);
       b_offset = take.array<int64_t>(steps);
-      zeros = take.array<int64_t>(steps);
       row_offset = take.array<int64_t>(b.k * w.p_.taps());
       transposed = take.array<T>(steps * b.nv * w.tiles_.lanes);
       panel = take.array<T>(w.padded_ ? b.images * b.k * w.panel_rows(b.rows) * w.panel_cols(b.cols) : 0);
@@ -115,12 +114,13 @@ class WeightGrad {
 
   // The sums of each chunk, shared by all threads: [chunk][g][(ic, kh, kw)][oc] and [chunk][oc].
   struct Partials {
-    T *weight, *bias;
+    T* weight;
+    double* bias;
     size_t bytes;
     Partials(const WeightGrad& w, std::byte* memory) {
       ScratchAllocator take(memory);
       weight = take.array<T>(w.blocks_.chunks * w.p_.weight_count());
-      bias = take.array<T>(w.p_.bias ? w.blocks_.chunks * w.p_.oc : 0);
+      bias = take.array<double>(w.p_.bias ? w.blocks_.chunks * w.p_.oc : 0);
       bytes = take.bytes();
     }
   };
@@ -141,10 +141,12 @@ class WeightGrad {
   T* partial(T* partials, int64_t chunk, int64_t g) const { return partials + chunk * p_.weight_count() + g * rows_ * ocg_; }
 
   void sum_chunk(const Task& t, const Operands& o, const Partials& sums, const Scratch& s) const {
+    if (p_.bias && t.ic0 == 0) std::fill(sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc0, sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc1, 0.0);
     for (int64_t block = t.block0; block < t.block1; ++block) {
       const PixelBlock px = pixel_block(block);
       const Start start = block == t.block0 ? Start::kZero : Start::kAdd;
       const T* base = input_block(t, px, static_cast<const T*>(o.input), s);
+      if (p_.bias && t.ic0 == 0) add_bias(t, px, static_cast<const T*>(o.output), sums.bias + t.chunk * p_.oc);
       const EvenSplit v = EvenSplit::of_at_most(ceil_div(t.oc1 - t.oc0, tiles_.lanes), blocks_.nv);
       for (int64_t vi = 0; vi < v.parts; ++vi) {
         const int64_t j0 = t.oc0 + v.begin(vi) * tiles_.lanes, pitch = v.length(vi) * tiles_.lanes;
@@ -152,7 +154,6 @@ class WeightGrad {
         transpose_output(px, static_cast<const T*>(o.output) + (t.g * ocg_ + j0) * p_.output_pixels(), columns, pitch, s.transposed);
         for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * pitch;
         multiply(t, px.steps(), v.length(vi), j0, columns, start, base, sums, s);
-        if (p_.bias && t.ic0 == 0) add_bias(t, px.steps(), v.length(vi), j0, columns, start, sums, s);
       }
     }
   }
@@ -207,16 +208,10 @@ class WeightGrad {
     }
   }
 
-  // The bias gradient is one more row of the product, whose input is 1 everywhere.
-  void add_bias(const Task& t, int64_t steps, int64_t nv, int64_t j0, int64_t columns, Start start, const Partials& sums,
-                const Scratch& s) const {
-    const T one = 1;
-    const T* rows[] = {&one};
-    std::fill_n(s.zeros, steps, 0);
-    OuterProductArgs<T> args{};
-    args.rows = rows, args.a_offset = s.zeros, args.b = s.transposed, args.b_offset = s.b_offset;
-    args.steps = steps, args.c = sums.bias + t.chunk * p_.oc + t.g * ocg_ + j0, args.columns = columns, args.start = start;
-    tiles_.rows[nv - 1][0](args);
+  void add_bias(const Task& t, const PixelBlock& px, const T* output, double* sums) const {
+    for (int64_t i = 0; i < px.images; ++i)
+      for (int64_t oc = t.g * ocg_ + t.oc0; oc < t.g * ocg_ + t.oc1; ++oc)
+        sums[oc] += row_kernels_.sum(output + ((px.n0 + i) * p_.oc + oc) * p_.output_pixels() + px.r0 * p_.ow + px.c0, px.rows * px.cols);
   }
 
   // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout.
@@ -236,8 +231,9 @@ class WeightGrad {
     if (!p_.bias) return;
     T* bias = o.written<T>(o.bias);
     for (int64_t c = 0; c < p_.oc; ++c) {
-      bias[c] = sums.bias[c];
-      for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) bias[c] += sums.bias[chunk * p_.oc + c];
+      double sum = 0;
+      for (int64_t chunk = 0; chunk < blocks_.chunks; ++chunk) sum += sums.bias[chunk * p_.oc + c];
+      bias[c] = static_cast<T>(sum);
     }
   }
 

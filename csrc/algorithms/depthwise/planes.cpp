@@ -22,7 +22,7 @@ class Planes {
     b.mr = kernel_.rows, b.nv = kernel_.vectors;
     b.cols = EvenSplit::of_at_most(w.out, l1 / 4).largest();
     b.rows = 1;
-    while (b.rows < h.out && PanelShape(h, w, b.rows + 1, b.cols, false).channel_pitch() <= l1) ++b.rows;
+    while (b.rows < h.out && PanelShape(h, w, b.rows + 1, b.cols, Arrangement::kShifts).channel_pitch() <= l1) ++b.rows;
     b.rows = EvenSplit::of_at_most(h.out, b.rows).largest();
   }
 
@@ -68,7 +68,7 @@ class Planes {
         : h(s.c_.axis_h(phase_h)),
           w(s.c_.axis_w(phase_w)),
           block{b.r0, std::min(b.rows, h.out - b.r0), b.c0, std::min(b.cols, w.out - b.c0)},
-          shape(h, w, block.rows, block.cols, false),
+          shape(h, w, block.rows, block.cols, Arrangement::kShifts),
           in_place(w.stride == 1 && !h.reads_outside() && !w.reads_outside()),
           offset(taps) {
       for (int64_t th = 0; th < h.taps; ++th)

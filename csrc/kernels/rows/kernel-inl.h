@@ -62,7 +62,9 @@ struct Rows {
     for (int64_t r = 0; r < a.rows; ++r) {
       T* dst = a.dst + r * a.dst_pitch;
       const T* src = a.src + r * a.src_pitch;
-      if (a.phases == 2) {
+      if (a.phases == 1) {
+        for (int64_t i = 0; i < a.count; i += kLanes) store_window(load_window(src, i, a.count), dst + i, a.count - i);
+      } else if (a.phases == 2) {
         int64_t i = 0;
         for (; 2 * i + 2 * kLanes <= a.count; i += kLanes) {
           const Vec even = Vec::load(src + i), odd = Vec::load(src + a.src_phase + i);
@@ -81,6 +83,17 @@ struct Rows {
           for (int64_t i = 0; i < whole + (p < rest ? 1 : 0); ++i) dst[i * a.phases + p] = src[p * a.src_phase + i];
       }
     }
+  }
+
+  static double sum(const T* src, int64_t count) {
+    F64 sums[4] = {F64::zero(), F64::zero(), F64::zero(), F64::zero()};
+    int64_t i = 0;
+    for (; i + 4 * kLanes <= count; i += 4 * kLanes)
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) add_wide(sums[v], Vec::load(src + i + v * kLanes));
+    for (; i + kLanes <= count; i += kLanes) add_wide(sums[0], Vec::load(src + i));
+    if (i < count) add_wide(sums[1], Vec::load_tail(src + i, count - i));
+    return F64::add(F64::add(sums[0], sums[1]), F64::add(sums[2], sums[3])).sum();
   }
 };
 

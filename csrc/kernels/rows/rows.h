@@ -4,6 +4,7 @@
 //                where start + i * step lies in [0, width); 0 elsewhere
 //   interleave   dst[r * dst_pitch + i * phases + p] = src[p * src_phase + r * src_pitch + i]
 //                where i * phases + p < count
+//   sum          src[0] + ... + src[count - 1], added in double: a bias gradient is as long a sum as there is
 //
 // Exactly the numbers of the formulas are read and written; nothing needs alignment; no overlap. Steps and
 // phases of 1 and 2 go by vectors.
@@ -35,6 +36,7 @@ template <typename T>
 struct RowKernels {
   void (*copy)(const CopyRowsArgs<T>&);
   void (*interleave)(const InterleaveRowsArgs<T>&);
+  double (*sum)(const T* src, int64_t count);
 };
 
 struct RowTable {
