@@ -55,6 +55,14 @@ def test_channels_last_of_a_kernel_of_one_pixel(name: str) -> None:
             compare(ours, torchs, [x, w, None])
 
 
+def test_channels_last_when_the_output_is_one_pixel() -> None:
+    """A gradient of one element is dense in both layouts; those of the operands are not."""
+    ours, torchs = pair("conv2d", stride=2, padding=1)
+    x, w = torch.randn(1, 3, 1, 2), torch.randn(1, 3, 3, 3)
+    compare(ours, torchs, [leaf(x), leaf(w.to(memory_format=torch.channels_last)), None])
+    compare(ours, torchs, [leaf(x.to(memory_format=torch.channels_last)), leaf(w), None])
+
+
 def strided_views() -> dict[str, Callable[[Tensor], Tensor]]:
     """Ways to make a tensor of the same shape and values that is not dense."""
     return {

@@ -1,0 +1,180 @@
+"""Results are the same to the bit for any number of threads, from run to run, wherever a call is made."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from helpers import grid
+from helpers.problem import PASSES, Problem, conv1d, conv2d, draw
+from helpers.run import ALGORITHMS, distinct_isas, refusal, run
+from torch import Tensor
+
+import convext
+
+THREADS = (1, 2, 3, 7, 64)
+
+# More work than one thread takes in one step, so that threads share it; and too little for all of them.
+PROBLEMS = [
+    problem.on(pass_, dtype, bias=1)
+    for problem in (
+        conv1d(32, 48, 700, 3, dilation=2, padding=(4, 0), n=3),
+        conv1d(64, 96, 128, 1, n=3),
+        conv1d(24, 24, 500, 31, g=24, padding=(15, 15), n=2),
+        conv2d(40, 70, (17, 19), (3, 3), padding=grid.SAME, n=3),
+        conv2d(40, 70, (17, 19), (1, 1), n=3),
+        conv2d(40, 70, (17, 19), (1, 1), stride=(2, 2), n=3),
+        conv2d(3, 32, (60, 61), (7, 7), stride=(2, 2), padding=((3, 3), (3, 3)), n=2),
+        conv2d(48, 48, (30, 31), (3, 3), g=48, padding=grid.SAME, n=2),
+        conv2d(24, 48, (20, 21), (5, 5), g=24, stride=(2, 2), padding=((2, 2), (2, 2)), n=2),
+        conv2d(32, 48, (20, 21), (3, 3), g=8, padding=grid.SAME, n=2),
+        conv2d(2, 3, (3, 4), (2, 2)),
+    )
+    for pass_ in PASSES
+    for dtype in ("f32", "f64")
+]
+
+
+@pytest.mark.parametrize(
+    ("problem", "algorithm", "isa"),
+    [
+        pytest.param(problem, algorithm, isa, id=f"{algorithm}-{isa}-{problem.id}")
+        for problem in PROBLEMS
+        for algorithm in ALGORITHMS
+        if refusal(problem, algorithm) is None
+        for isa in distinct_isas(problem, algorithm)
+    ],
+)
+def test_every_algorithm(problem: Problem, algorithm: str, isa: str) -> None:
+    operands = draw(problem, "zero-mean")
+    first = run(problem, operands, algorithm=algorithm, isa=isa, threads=1)
+    for threads in THREADS:
+        again = run(problem, operands, algorithm=algorithm, isa=isa, threads=threads)
+        for result, wanted in zip(again, first, strict=True):
+            assert np.array_equal(result, wanted)
+
+
+# --- Through torch ----------------------------------------------------------------------------------
+
+
+def layer_and_gradients(seed: int = 0) -> list[Tensor]:
+    """A few convolutions of every kind, forwards and backwards."""
+    torch.manual_seed(seed)
+    results = []
+    for f, x, w, keywords in (
+        (convext.conv2d, (2, 24, 20, 21), (32, 24, 3, 3), {"padding": 1}),
+        (convext.conv2d, (2, 24, 20, 21), (32, 24, 1, 1), {}),
+        (convext.conv2d, (2, 24, 20, 21), (24, 1, 3, 3), {"groups": 24, "stride": 2}),
+        (convext.conv2d, (2, 6, 20, 21), (8, 6, 5, 3), {"padding": 2, "padding_mode": "circular"}),
+        (convext.conv1d, (2, 24, 400), (32, 24, 5), {"padding": "same"}),
+        (convext.conv_transpose2d, (2, 24, 9, 10), (24, 16, 4, 4), {"stride": 2}),
+    ):
+        operands = [torch.randn(x, requires_grad=True), torch.randn(w, requires_grad=True)]
+        output = f(*operands, **keywords)
+        results += [output.detach(), *torch.autograd.grad(output.square().sum(), operands)]
+    return results
+
+
+def same(results: list[Tensor], wanted: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(results, wanted, strict=True))
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_torchs_number_of_threads(threads: int) -> None:
+    wanted = layer_and_gradients()
+    torch.set_num_threads(threads)
+    assert same(layer_and_gradients(), wanted)
+    assert same(layer_and_gradients(), wanted)
+
+
+def test_calls_from_many_python_threads_at_once() -> None:
+    wanted = layer_and_gradients()
+    torch.set_num_threads(2)
+    lock = threading.Lock()
+
+    def call(_: int) -> list[Tensor]:
+        with lock:  # the random numbers are the process'
+            torch.manual_seed(0)
+            x, w = torch.randn(2, 24, 20, 21), torch.randn(32, 24, 3, 3)
+        return [convext.conv2d(x, w, padding=1) for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for results in pool.map(call, range(8)):
+            assert same(results, [wanted[0]] * 20)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_inside_torchs_inter_op_threads() -> None:
+    wanted = layer_and_gradients()
+    torch.set_num_threads(2)
+
+    tasks = torch.jit.CompilationUnit("""
+def convolve(x: Tensor, w: Tensor) -> Tensor:
+    return torch.ops.convext.conv2d(x, w, None, [1], [1])
+
+def tasks(x: Tensor, w: Tensor) -> List[Tensor]:
+    futures = [torch.jit.fork(convolve, x, w) for i in range(4)]
+    return [torch.jit.wait(future) for future in futures]
+""").tasks
+    torch.manual_seed(0)
+    x, w = torch.randn(2, 24, 20, 21), torch.randn(32, 24, 3, 3)
+    assert same(tasks(x, w), [wanted[0]] * 4)
+
+
+def in_a_process(source: str) -> str:
+    """What a new Python process prints; it may take a minute."""
+    path = os.pathsep.join([os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))])
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_a_forked_child_after_openmp_was_used() -> None:
+    """A DataLoader's worker: it is forked after the parent used its threads, and sets one thread."""
+    printed = in_a_process(
+        """
+        import os, torch
+        from test_threads import layer_and_gradients, same
+        torch.set_num_threads(2)
+        wanted = layer_and_gradients()
+        child = os.fork()
+        if child == 0:
+            torch.set_num_threads(1)
+            os._exit(0 if same(layer_and_gradients(), wanted) else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """
+    )
+    assert printed.strip() == "0"
+
+
+def test_a_data_loader_whose_workers_convolve() -> None:
+    printed = in_a_process(
+        """
+        import torch, convext
+        from torch.utils.data import DataLoader, Dataset
+
+        torch.manual_seed(0)
+        images, weight = torch.randn(8, 3, 32, 32), torch.randn(16, 3, 3, 3)
+
+        class Convolved(Dataset):
+            def __len__(self): return len(images)
+            def __getitem__(self, i): return convext.conv2d(images[i], weight)
+
+        torch.set_num_threads(2)
+        wanted = convext.conv2d(images, weight)
+        got = torch.cat(list(DataLoader(Convolved(), batch_size=2, num_workers=2)))
+        print(torch.equal(got, wanted))
+        """
+    )
+    assert printed.strip() == "True"
