@@ -1,58 +1,35 @@
-"""Every micro-kernel of the lists by its name: exact on small integers, every tail, and inaccessible pages right
-behind and right before everything that it reads or writes.
+"""Every micro-kernel of the lists by its name: exact on small integers, every tail, and inaccessible pages
+right behind and right before everything that it reads or writes.
 
-The results are computed in a fresh array of NaNs, so a number that a kernel forgets shows, and the whole array
-is compared, so a number that it writes where it must not shows too.
+The results are computed in a fresh array of NaNs, so a number that a kernel forgets shows, and the whole
+array is compared, so a number that it writes where it must not shows too. The kernels with channels in the
+lanes are in test_channel_kernels.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from helpers import grid
+from helpers.kernels import Kernel, integers, kernels, nans, offsets, strided
+from helpers.memory import SIDES, guarded
+from helpers.run import ALGORITHMS, AVAILABLE_ISAS, refusal
 
 from convext import _C
-from helpers.memory import SIDES, guarded
-
-NAME = re.compile(r"(?P<shape>\w+)_(?P<dtype>f32|f64)_(?P<mr>\d+)x(?P<nr>\d+)_(?P<isa>\w+)")
-LANES = {"scalar": 4, "avx2": 32, "avx512": 64}  # bytes of a vector; the scalar one has four numbers
 
 
-class Kernel:
-    """A kernel's name, taken apart."""
-
-    def __init__(self, name: str) -> None:
-        match = NAME.fullmatch(name)
-        assert match, name
-        self.name, self.shape = name, match["shape"]
-        self.mr, self.nr = int(match["mr"]), int(match["nr"])
-        self.dtype = np.dtype(np.float32 if match["dtype"] == "f32" else np.float64)
-        self.lanes = 4 if match["isa"] == "scalar" else LANES[match["isa"]] // self.dtype.itemsize
-
-    def run(self, **fields: object) -> None:
-        """Arrays are passed by address, and must be alive until here."""
-        plain = {k: v.ctypes.data if isinstance(v, np.ndarray) else v for k, v in fields.items()}
-        _C.run_kernel(self.name, plain)
-
-
-def kernels(shape: str) -> list[object]:
-    names = [name for name in _C.kernels() if Kernel(name).shape == shape]
-    assert names, f"no {shape} kernel"
-    return [pytest.param(Kernel(name), id=name) for name in names]
-
-
-def integers(rng: np.random.Generator, kernel: Kernel, side: str, *shape: int) -> np.ndarray:
-    return guarded(rng.integers(-4, 5, shape).astype(kernel.dtype), side)
-
-
-def nans(kernel: Kernel, side: str, *shape: int) -> np.ndarray:
-    return guarded(np.full(shape, np.nan, kernel.dtype), side)
-
-
-def offsets(values: object) -> np.ndarray:
-    return np.asarray(values, np.int64)
+def test_every_kernel_of_a_plan_is_listed() -> None:
+    """Then it is tested by its name: here or in test_channel_kernels.py."""
+    planned = {
+        _C.plan(str(problem), isa, algorithm)["kernel"]
+        for problem in grid.GRID + grid.ACCURACY
+        for algorithm in ALGORITHMS
+        if refusal(problem, algorithm) is None
+        for isa in AVAILABLE_ISAS
+    }
+    assert planned - set(_C.kernels()) == {"reference"}
 
 
 def tails(kernel: Kernel) -> Iterator[int]:
@@ -77,8 +54,20 @@ def test_outer_product_packed(kernel: Kernel, side: str) -> None:
             if start == ADD:
                 c[...] = rng.integers(-4, 5, c.shape)
             first = {ZERO: 0, ROW_BIAS: bias[:, None], COLUMN_BIAS: bias, ADD: c.copy()}[start]
-            want = first + sum((np.outer(a[k], b[b_offset[k] :][:columns]) for k in range(steps)), np.zeros(c.shape))
-            kernel.run(a=a, b=b, b_offset=b_offset, steps=steps, c=c, c_stride=columns, columns=columns, start=start, bias=bias)
+            want = first + sum(
+                (np.outer(a[k], b[b_offset[k] :][:columns]) for k in range(steps)), np.zeros(c.shape)
+            )
+            kernel.run(
+                a=a,
+                b=b,
+                b_offset=b_offset,
+                steps=steps,
+                c=c,
+                c_stride=columns,
+                columns=columns,
+                start=start,
+                bias=bias,
+            )
             np.testing.assert_array_equal(c, want)
 
 
@@ -101,7 +90,8 @@ def test_outer_product_rows(kernel: Kernel, side: str) -> None:
             for i, j in zip(a_offset, b_offset, strict=True):
                 want[:, :columns] += np.outer([row[i] for row in rows], b[j:][:columns])
             kernel.run(
-                rows=[row.ctypes.data for row in rows], a_offset=a_offset, b=b, b_offset=b_offset, steps=steps,
+                rows=[row.ctypes.data for row in rows], a_offset=a_offset,
+                b=b, b_offset=b_offset, steps=steps,
                 c=c, c_stride=columns + 2, columns=columns, start=start, bias=bias,
             )  # fmt: skip
             np.testing.assert_array_equal(c, want)
@@ -121,13 +111,18 @@ def test_inner_product(kernel: Kernel, side: str) -> None:
             c = nans(kernel, side, kernel.mr, kernel.nr)
             if accumulate:
                 c[...] = rng.integers(-4, 5, c.shape)
-            want = c.copy() if accumulate else np.broadcast_to(bias if with_bias else 0, c.shape).astype(kernel.dtype)
+            want = (
+                c.copy()
+                if accumulate
+                else np.broadcast_to(bias if with_bias else 0, c.shape).astype(kernel.dtype)
+            )
             for i, j in zip(a_at, b_at, strict=True):
-                want = want + np.array([[x[i:][:length] @ y[j:][:length] for y in b] for x in a])
+                want += np.array([[x[i:][:length] @ y[j:][:length] for y in b] for x in a])
             fields: dict[str, object] = {"bias": bias} if with_bias else {}
             kernel.run(
                 a=[x.ctypes.data for x in a], b=[x.ctypes.data for x in b], a_segments=a_at, b_segments=b_at,
-                segments=segments, length=length, c=c, c_row=kernel.nr, c_column=1, accumulate=accumulate, **fields,
+                segments=segments, length=length,
+                c=c, c_row=kernel.nr, c_column=1, accumulate=accumulate, **fields,
             )  # fmt: skip
             np.testing.assert_array_equal(c, want)
 
@@ -172,7 +167,15 @@ def test_copy_rows(kernel: Kernel, side: str) -> None:
                 want = np.where(inside, src[:, np.where(inside, at, 0)], 0)
                 dst = nans(kernel, side, 3, count)
                 kernel.run(
-                    dst=dst, dst_pitch=count, src=src, src_pitch=width, rows=3, start=start, step=step, count=count, width=width
+                    dst=dst,
+                    dst_pitch=count,
+                    src=src,
+                    src_pitch=width,
+                    rows=3,
+                    start=start,
+                    step=step,
+                    count=count,
+                    width=width,
                 )
                 np.testing.assert_array_equal(dst, want)
 
@@ -193,6 +196,55 @@ def test_interleave_rows(kernel: Kernel, side: str) -> None:
                 for i in range(count):
                     want[r, i] = src[i % phases * 2 * pitch + r * pitch + i // phases]
             kernel.run(
-                dst=dst, dst_pitch=count, src=src, src_pitch=pitch, src_phase=2 * pitch, rows=2, phases=phases, count=count
+                dst=dst,
+                dst_pitch=count,
+                src=src,
+                src_pitch=pitch,
+                src_phase=2 * pitch,
+                rows=2,
+                phases=phases,
+                count=count,
             )
+            np.testing.assert_array_equal(dst, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("sum_row"))
+def test_sum_row(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for count in range(8 * kernel.lanes + 2):  # four vectors at a time
+        # float32 holds such numbers, but not their sums.
+        src = guarded((rng.integers(-4, 5, count) + rng.integers(2) * 2**23).astype(kernel.dtype), side)
+        total = guarded(np.full(1, np.nan), side)
+        kernel.run(src=src, count=count, sum=total)
+        assert total[0] == src.sum(dtype=np.float64)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("transpose"))
+def test_transpose(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for rows in range(1, 2 * kernel.nr + 2):
+        for cols in range(1, 2 * kernel.nr + 2):
+            block = rng.integers(-4, 5, (rows, cols)).astype(kernel.dtype)
+            src_stride, dst_stride = cols + rows % 3, rows + cols % 2
+            want = strided(block.T, (dst_stride, 1))
+            src, dst = guarded(strided(block, (src_stride, 1)), side), nans(kernel, side, want.size)
+            kernel.run(src=src, src_stride=src_stride, rows=rows, cols=cols, dst=dst, place=dst_stride)
+            np.testing.assert_array_equal(dst, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("transpose_scatter"))
+def test_transpose_scatter(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for rows in range(1, 2 * kernel.nr + 2):
+        for cols in range(1, 2 * kernel.nr + 2):
+            block = rng.integers(-4, 5, (rows, cols)).astype(kernel.dtype)
+            src_stride, dst_stride = cols + rows % 3, rows + cols % 2
+            order = rng.permutation(cols)
+            want = strided(block.T[order], (dst_stride, 1))
+            place = guarded(np.argsort(order) * dst_stride, side)
+            src, dst = guarded(strided(block, (src_stride, 1)), side), nans(kernel, side, want.size)
+            kernel.run(src=src, src_stride=src_stride, rows=rows, cols=cols, dst=dst, place=place)
             np.testing.assert_array_equal(dst, want)

@@ -32,7 +32,8 @@ class Fields {
   template <typename T>
   void get(const char* name, std::vector<const T*>& pointers) const {
     if (!fields_.contains(name)) return;
-    for (const py::handle address : fields_[name]) pointers.push_back(reinterpret_cast<const T*>(address.cast<uintptr_t>()));
+    for (const py::handle address : fields_[name])
+      pointers.push_back(reinterpret_cast<const T*>(address.cast<uintptr_t>()));
   }
 
  private:
@@ -94,6 +95,56 @@ void run_interleave_rows(void (*fn)(const InterleaveRowsArgs<T>&), const Fields&
   fn(args);
 }
 
+template <typename T>
+void run_sum_row(double (*fn)(const T*, int64_t), const Fields& fields) {
+  const T* src = nullptr;
+  int64_t count = 0;
+  double* sum = nullptr;
+  fields.get("src", src), fields.get("count", count), fields.get("sum", sum);
+  *sum = fn(src, count);
+}
+
+// Place: the stride of the columns (TransposeFn) or an array of where they go (TransposeScatterFn).
+template <typename T, typename Place>
+void run_transpose(void (*fn)(const T*, int64_t, int64_t, int64_t, T*, Place), const Fields& fields) {
+  const T* src = nullptr;
+  int64_t src_stride = 0, rows = 0, cols = 0;
+  T* dst = nullptr;
+  Place place{};
+  fields.get("src", src), fields.get("src_stride", src_stride), fields.get("rows", rows), fields.get("cols", cols);
+  fields.get("dst", dst), fields.get("place", place);
+  fn(src, src_stride, rows, cols, dst, place);
+}
+
+template <typename T>
+void run_channel_stencil(void (*fn)(const ChannelStencilArgs<T>&), const Fields& fields) {
+  ChannelStencilArgs<T> args{};
+  fields.get("x", args.x), fields.get("x_pitch", args.x_pitch);
+  fields.get("runs", args.runs), fields.get("row_runs", args.row_runs);
+  fields.get("weight", args.weight), fields.get("bias", args.bias);
+  fields.get("y", args.y), fields.get("y_pitch", args.y_pitch), fields.get("y_step", args.y_step);
+  fields.get("rows", args.rows), fields.get("channels", args.channels);
+  fn(args);
+}
+
+template <typename T>
+void run_channel_grad(void (*fn)(const ChannelGradArgs<T>&), const Fields& fields) {
+  ChannelGradArgs<T> args{};
+  fields.get("x", args.x), fields.get("x_pitch", args.x_pitch), fields.get("offset", args.offset);
+  fields.get("y", args.y), fields.get("y_pitch", args.y_pitch), fields.get("y_step", args.y_step);
+  fields.get("rows", args.rows), fields.get("columns", args.columns), fields.get("channels", args.channels);
+  fields.get("sum", args.sum);
+  fn(args);
+}
+
+template <typename T>
+void run_channel_spread(void (*fn)(const ChannelSpreadArgs<T>&), const Fields& fields) {
+  ChannelSpreadArgs<T> args{};
+  fields.get("x", args.x), fields.get("place", args.place), fields.get("y", args.y);
+  fields.get("y_step", args.y_step), fields.get("columns", args.columns), fields.get("channels", args.channels);
+  fn(args);
+}
+
 struct Kernel {
   std::string name;
   std::function<void(const Fields&)> run;
@@ -103,7 +154,8 @@ template <typename T>
 void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   constexpr DType dtype = std::is_same_v<T, float> ? DType::kFloat32 : DType::kFloat64;
   const auto add = [&](const char* shape, int mr, int nr, auto run, auto fn) {
-    if (fn != nullptr) list.push_back({to_string(KernelName{shape, dtype, mr, nr, isa}), [run, fn](const Fields& f) { run(fn, f); }});
+    if (fn != nullptr)
+      list.push_back({to_string(KernelName{shape, dtype, mr, nr, isa}), [run, fn](const Fields& f) { run(fn, f); }});
   };
   const OuterProductTiles<T>& outer = outer_product<T>(isa);
   for (int nv = 1; nv <= kOuterProductMaxNv; ++nv)
@@ -113,12 +165,23 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
     }
   const InnerProductTiles<T>& inner = inner_product<T>(isa);
   for (int mr = 1; mr <= kInnerProductMaxMr; ++mr)
-    for (int nr = 1; nr <= kInnerProductMaxNr; ++nr) add("inner_product", mr, nr, run_inner_product<T>, inner.fn[mr - 1][nr - 1]);
+    for (int nr = 1; nr <= kInnerProductMaxNr; ++nr)
+      add("inner_product", mr, nr, run_inner_product<T>, inner.fn[mr - 1][nr - 1]);
   const StencilKernel<T>& plane = stencil<T>(isa);
   add("stencil", plane.rows, plane.vectors * plane.lanes, run_stencil<T>, plane.fn);
   const int lanes = outer.lanes;
   add("copy_rows", 1, lanes, run_copy_rows<T>, rows<T>(isa).copy);
   add("interleave_rows", 1, lanes, run_interleave_rows<T>, rows<T>(isa).interleave);
+  add("sum_row", 1, lanes, run_sum_row<T>, rows<T>(isa).sum);
+  add("transpose", lanes, lanes, run_transpose<T, int64_t>, transposes<T>(isa).block);
+  add("transpose_scatter", lanes, lanes, run_transpose<T, const int64_t*>, transposes<T>(isa).scatter);
+  const ChannelStencilKernels<T>& channel = channel_stencil<T>(isa);
+  for (int mr = 1; mr <= channel.max_run; ++mr)
+    add("channel_stencil", mr, channel.lanes, run_channel_stencil<T>, channel.correlate[mr - 1]);
+  for (int mr = 1; mr <= channel.max_taps; ++mr)
+    add("channel_weight_grad", mr, channel.lanes, run_channel_grad<T>, channel.weight_grad[mr - 1]);
+  add("channel_bias_grad", 1, channel.lanes, run_channel_grad<T>, channel.bias_grad);
+  add("channel_spread", 1, channel.lanes, run_channel_spread<T>, channel.spread);
 }
 
 // Of all instruction sets that this machine has.
