@@ -30,13 +30,13 @@ struct Policy {
 // Which slice of the problem one step computes. An algorithm uses the fields that it needs and leaves
 // the others 0.
 struct Blocks {
-  int mr = 0, nv = 0;        // register tile: rows, vectors
-  int64_t m = 0;             // rows of the product in one step (output channels, say)
-  int64_t k = 0;             // channels summed in one step
+  int mr = 0, nv = 0;                      // register tile: rows, vectors
+  int64_t m = 0;                           // rows of the product in one step (output channels, say)
+  int64_t k = 0;                           // channels summed in one step
   int64_t images = 0, rows = 0, cols = 0;  // pixels in one step
-  int64_t chunks = 0;        // parts of a reduction that are summed apart
-  bool packed_weights = false;  // rearranged before the run, or read where they lie
-  Arrangement arrangement = {};  // of the panel (algorithms/panel.h)
+  int64_t chunks = 0;                      // parts of a reduction that are summed apart
+  bool packed_weights = false;             // rearranged before the run, or read where they lie
+  Arrangement arrangement = {};            // of the panel (algorithms/panel.h)
 };
 
 // <shape>_<dtype>_<MR>x<NR>_<isa>: the same in a plan, in the list of kernels, in a test id and in a report.

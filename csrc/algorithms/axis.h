@@ -16,33 +16,40 @@
 namespace convext {
 
 struct Axis {
-  int64_t out = 0, in = 0;                // positions of the destination (of its phase) and of the source
-  int64_t stride = 1;                     // source positions a destination position
-  int64_t offset0 = 0, offset_step = 1;   // offset_step > 0
+  int64_t out = 0, in = 0;               // positions of the destination (of its phase) and of the source
+  int64_t stride = 1;                    // source positions a destination position
+  int64_t offset0 = 0, offset_step = 1;  // offset_step > 0
   int64_t taps = 0;
-  int64_t tap0 = 0, tap_step = 1;         // tap j is the weight's tap tap0 + j * tap_step
-  int64_t out0 = 0, out_step = 1;         // position o of the phase is the destination's out0 + o * out_step
+  int64_t tap0 = 0, tap_step = 1;  // tap j is the weight's tap tap0 + j * tap_step
+  int64_t out0 = 0, out_step = 1;  // position o of the phase is the destination's out0 + o * out_step
 
   int64_t offset(int64_t tap) const { return offset0 + tap * offset_step; }
   bool reads_outside() const {
     return taps > 0 && out > 0 && (offset0 < 0 || offset(taps - 1) + (out - 1) * stride >= in);
   }
 
-  // Takes away the taps that read nothing but zeros.
-  void drop_padding_taps() {
-    while (taps > 0 && offset0 + (out - 1) * stride < 0) {
+  // Takes away the taps that read nothing but zeros for the destination positions [first, last).
+  void drop_padding_taps(int64_t first, int64_t last) {
+    while (taps > 0 && offset0 + (last - 1) * stride < 0) {
       offset0 += offset_step;
       tap0 += tap_step;
       --taps;
     }
-    while (taps > 0 && offset(taps - 1) >= in) --taps;
+    while (taps > 0 && offset(taps - 1) + first * stride >= in) --taps;
+  }
+  // Is there a tap that reads nothing but zeros for a good part of the destination? (Wide dilation.)
+  bool much_padding() const {
+    const int64_t before = std::max<int64_t>(0, -offset0),
+                  after = std::max<int64_t>(0, offset(taps - 1) + (out - 1) * stride + 1 - in);
+    return 4 * std::max(before, after) > out * stride;
   }
 };
 
 // The axis of an output pass.
-inline Axis output_axis(PaddingMode mode, int64_t out, int64_t in, int64_t taps, int64_t stride, int64_t dilation, int64_t pad) {
+inline Axis output_axis(PaddingMode mode, int64_t out, int64_t in, int64_t taps, int64_t stride, int64_t dilation,
+                        int64_t pad) {
   Axis axis{.out = out, .in = in, .stride = stride, .offset0 = -pad, .offset_step = dilation, .taps = taps};
-  if (mode == PaddingMode::kZeros) axis.drop_padding_taps();
+  if (mode == PaddingMode::kZeros) axis.drop_padding_taps(0, axis.out);
   return axis;
 }
 
@@ -64,7 +71,7 @@ inline Axis input_grad_axis(int64_t in_positions, int64_t out_positions, int64_t
       axis.taps = t / step + 1;
       axis.offset0 = floor_div(phase + pad - t * dilation, stride);
     }
-  axis.drop_padding_taps();
+  axis.drop_padding_taps(0, axis.out);
   return axis;
 }
 

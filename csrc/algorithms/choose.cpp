@@ -10,12 +10,7 @@ extern const Algorithm kPointwise, kDepthwiseChannels, kDepthwise, kGrouped, kDe
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
-    &kDepthwiseChannels,
-    &kDepthwise,
-    &kPointwise,
-    &kGrouped,
-    &kDense,
-    &kReference,
+    &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped, &kDense, &kReference,
 };
 
 const char* objection(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {
@@ -51,7 +46,8 @@ Plan choose(const ConvProblem& given, const Policy& policy) {
 void run(const Plan& plan, const Operands& operands, const Context& context) {
   constexpr double kFlopsPerThread = 1 << 18;  // some 4 us of dense work, about what opening a region costs
   Context used = context;
-  used.threads = static_cast<int>(std::clamp(plan.problem.flops() / kFlopsPerThread, 1.0, static_cast<double>(context.threads)));
+  used.threads =
+      static_cast<int>(std::clamp(plan.problem.flops() / kFlopsPerThread, 1.0, static_cast<double>(context.threads)));
   plan.algorithm->run(plan.problem, plan, operands, used);
 }
 

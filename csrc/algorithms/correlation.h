@@ -10,12 +10,12 @@ namespace convext {
 
 struct Correlation {
   int64_t n, g;
-  int64_t m, k;                   // destination and source channels of one group
-  int64_t out_h, out_w;           // the destination plane
-  int64_t in_h, in_w;             // the source plane
+  int64_t m, k;          // destination and source channels of one group
+  int64_t out_h, out_w;  // the destination plane
+  int64_t in_h, in_w;    // the source plane
   int64_t kernel_h, kernel_w;
-  int64_t weight_m, weight_k;     // strides of the weight; its taps are kernel_h x kernel_w, dense
-  int64_t phases_h, phases_w;     // destination positions that are computed apart
+  int64_t weight_m, weight_k;  // strides of the weight; its taps are kernel_h x kernel_w, dense
+  int64_t phases_h, phases_w;  // destination positions that are computed apart
   PaddingMode padding_mode;
   bool output_pass;
 
@@ -25,7 +25,12 @@ struct Correlation {
   int64_t in_pixels() const { return in_h * in_w; }
 
   explicit Correlation(const ConvProblem& p)
-      : n(p.n), g(p.g), kernel_h(p.kh), kernel_w(p.kw), padding_mode(p.padding_mode), output_pass(p.pass == Pass::kOutput),
+      : n(p.n),
+        g(p.g),
+        kernel_h(p.kh),
+        kernel_w(p.kw),
+        padding_mode(p.padding_mode),
+        output_pass(p.pass == Pass::kOutput),
         problem_(p) {
     const int64_t icg = p.ic_per_group(), ocg = p.oc_per_group();
     if (output_pass) {

@@ -16,8 +16,10 @@ template <typename T>
 void fill_edges(T* dst, const T* row, int64_t width, int64_t start, int64_t step, int64_t count, PaddingMode mode) {
   for (int64_t i = 0; i < count; ++i) {
     const int64_t at = start + i * step;
-    if (at >= 0 && at < width) i += (width - 1 - at) / step;  // on to the last position inside
-    else dst[i] = row[source_index(mode, at, width)];
+    if (at >= 0 && at < width)
+      i += (width - 1 - at) / step;  // on to the last position inside
+    else
+      dst[i] = row[source_index(mode, at, width)];
   }
 }
 
@@ -34,13 +36,14 @@ template <typename T>
 void copy_block(T* dst, int64_t dst_pitch, const PlaneBlock<T>& b, PaddingMode mode, const RowKernels<T>& kernels) {
   if (mode == PaddingMode::kZeros) {
     const int64_t first = b.row < 0 ? std::min(b.rows, ceil_div(-b.row, b.row_step)) : 0;
-    const int64_t last = b.row < b.height ? std::max(first, std::min(b.rows, ceil_div(b.height - b.row, b.row_step))) : first;
+    const int64_t last =
+        b.row < b.height ? std::max(first, std::min(b.rows, ceil_div(b.height - b.row, b.row_step))) : first;
     const auto clear = [&](int64_t from, int64_t to) {
       for (int64_t r = from; r < to; ++r) std::memset(dst + r * dst_pitch, 0, static_cast<size_t>(b.cols) * sizeof(T));
     };
     clear(0, first);
-    kernels.copy({dst + first * dst_pitch, dst_pitch, b.plane + (b.row + first * b.row_step) * b.width, b.row_step * b.width,
-                  last - first, b.col, b.col_step, b.cols, b.width});
+    kernels.copy({dst + first * dst_pitch, dst_pitch, b.plane + (b.row + first * b.row_step) * b.width,
+                  b.row_step * b.width, last - first, b.col, b.col_step, b.cols, b.width});
     clear(last, b.rows);
   } else {
     for (int64_t r = 0; r < b.rows; ++r) {
@@ -66,7 +69,9 @@ class PanelShape {
         images_(images) {}
 
   int64_t lines() const { return arrangement_ == Arrangement::kShifts ? rows_.length() : 1; }
-  int64_t line_length() const { return (arrangement_ == Arrangement::kShifts ? 1 : images_ * rows_.length()) * cols_.length(); }
+  int64_t line_length() const {
+    return (arrangement_ == Arrangement::kShifts ? 1 : images_ * rows_.length()) * cols_.length();
+  }
   int64_t row_pitch() const { return arrangement_ == Arrangement::kShifts ? cols_.size() : cols_.length(); }
   int64_t channel_pitch() const { return images_ * rows_.size() * cols_.size(); }
 
@@ -74,13 +79,15 @@ class PanelShape {
 
   // Fills `channels` channels of one image for the block that starts at row r, column c of the destination's phase.
   template <typename T>
-  void pack(T* panel, const T* source, int64_t in_h, int64_t in_w, int64_t channels, int64_t r, int64_t c, PaddingMode mode,
-            const RowKernels<T>& kernels, int64_t image = 0) const {
+  void pack(T* panel, const T* source, int64_t in_h, int64_t in_w, int64_t channels, int64_t r, int64_t c,
+            PaddingMode mode, const RowKernels<T>& kernels, int64_t image = 0) const {
     for (int64_t k = 0; k < channels; ++k)
       cols_.each_piece(c, [&](int64_t col, int64_t col_source, int64_t cols) {
         rows_.each_piece(r, [&](int64_t row, int64_t row_source, int64_t rows) {
-          copy_block(panel + k * channel_pitch() + place(row, col, image), row_pitch(),
-                     {source + k * in_h * in_w, in_h, in_w, row_source, rows_.step(), rows, col_source, cols_.step(), cols}, mode, kernels);
+          copy_block(
+              panel + k * channel_pitch() + place(row, col, image), row_pitch(),
+              {source + k * in_h * in_w, in_h, in_w, row_source, rows_.step(), rows, col_source, cols_.step(), cols},
+              mode, kernels);
         });
       });
   }

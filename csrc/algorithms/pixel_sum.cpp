@@ -33,24 +33,31 @@ class PixelSum {
     b.nv = static_cast<int>(EvenSplit::of_at_most(icg_ * p_.taps(), tiles_.max_nr[b.mr - 1]).largest());
 
     // A copy for each tap along w does away with the masked vectors at the ends of short rows.
-    const double lanes = tiles_.lanes, row = static_cast<double>(p_.ow), steps = static_cast<double>(p_.taps() * ocg_) / lanes;
+    const double lanes = tiles_.lanes, row = static_cast<double>(p_.ow),
+                 steps = static_cast<double>(p_.taps() * ocg_) / lanes;
     const double idle = static_cast<double>(ceil_div(p_.ow, tiles_.lanes)) * lanes / row - 1;
     const bool flat = p_.oh > 1 && idle * steps > kCopyCycles * static_cast<double>(p_.kw - 1);
     b.arrangement = flat ? Arrangement::kColumnTaps : Arrangement::kShifts;
 
     // The rows of one input channel stay in L1, with those of the output; a panel of b.k channels in L2.
-    const auto plane = [&](int64_t rows, int64_t cols) { return PanelShape(h_, w_, rows, cols, b.arrangement).channel_pitch() + rows * cols; };
+    const auto plane = [&](int64_t rows, int64_t cols) {
+      return PanelShape(h_, w_, rows, cols, b.arrangement).channel_pitch() + rows * cols;
+    };
     const int64_t l1 = kL1Bytes / static_cast<int64_t>(sizeof(T)), l2 = kL2Bytes / 2 / static_cast<int64_t>(sizeof(T));
     b.cols = flat ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
     b.rows = 1;
     while (b.rows < p_.oh && plane(b.rows + 1, b.cols) <= l1) ++b.rows;
     b.rows = EvenSplit::of_at_most(p_.oh, b.rows).largest();
-    b.images = b.rows < p_.oh || b.cols < p_.ow ? 1 : EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, l1 / plane(b.rows, b.cols))).largest();
+    b.images = b.rows < p_.oh || b.cols < p_.ow
+                   ? 1
+                   : EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, l1 / plane(b.rows, b.cols))).largest();
     b.k = EvenSplit::of_at_most(icg_, std::max<int64_t>(1, l2 / (b.images * plane(b.rows, b.cols)))).largest();
 
     const int64_t apart = p_.g * ceil_div(icg_, b.k);
-    const int64_t affordable = kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
-    b.chunks = std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, std::max<int64_t>(1, pixel_blocks(b)));
+    const int64_t affordable =
+        kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
+    b.chunks =
+        std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, std::max<int64_t>(1, pixel_blocks(b)));
   }
 
   Workspace workspace() const { return {Partials(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
@@ -58,7 +65,8 @@ class PixelSum {
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
     const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k), chunks{pixel_blocks(blocks_), blocks_.chunks};
     // Small groups go several to a task, which finds out once what their blocks have in common.
-    const EvenSplit groups = EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.output_pixels() * ocg_)));
+    const EvenSplit groups =
+        EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.output_pixels() * ocg_)));
     const bool apart = blocks_.chunks > 1;
     const Partials partials(*this, context.shared());
     T* weights = apart ? partials.weight : o.written<T>(o.weight);
@@ -66,7 +74,8 @@ class PixelSum {
     if (p_.bias) std::fill_n(biases, blocks_.chunks * p_.oc, 0.0);
     parallel_for(context.threads, groups.parts * ic.parts * chunks.parts, [&](int64_t task, int thread) {
       const Scratch s(*this, context.of_thread(workspace, thread));
-      const int64_t chunk = task % chunks.parts, ii = task / chunks.parts % ic.parts, gi = task / chunks.parts / ic.parts;
+      const int64_t chunk = task % chunks.parts, ii = task / chunks.parts % ic.parts,
+                    gi = task / chunks.parts / ic.parts;
       for (int64_t i = 0; i < chunks.length(chunk); ++i) {
         const PixelBlock px = pixel_block(chunks.begin(chunk) + i);
         const Geometry geometry = prepare(px, ic.length(ii), s);
@@ -132,7 +141,9 @@ class PixelSum {
   };
 
   PanelShape shape(int64_t rows, int64_t cols) const { return PanelShape(h_, w_, rows, cols, blocks_.arrangement); }
-  int64_t pixel_blocks(const Blocks& b) const { return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols); }
+  int64_t pixel_blocks(const Blocks& b) const {
+    return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols);
+  }
 
   PixelBlock pixel_block(int64_t i) const {
     const EvenSplit c = EvenSplit::of_at_most(p_.ow, blocks_.cols), r = EvenSplit::of_at_most(p_.oh, blocks_.rows),
@@ -151,24 +162,27 @@ class PixelSum {
       }
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t kh = 0; kh < p_.kh; ++kh)
-        for (int64_t kw = 0; kw < p_.kw; ++kw) s.b_offset[g.columns++] = c * g.panel.channel_pitch() + g.panel.tap_offset(kh, kw);
+        for (int64_t kw = 0; kw < p_.kw; ++kw)
+          s.b_offset[g.columns++] = c * g.panel.channel_pitch() + g.panel.tap_offset(kh, kw);
     return g;
   }
 
-  void add_block(const PixelBlock& px, const Geometry& geometry, int64_t g, int64_t ic0, int64_t channels, bool accumulate, const Operands& o,
-                 const Scratch& s, T* weight, double* bias) const {
+  void add_block(const PixelBlock& px, const Geometry& geometry, int64_t g, int64_t ic0, int64_t channels,
+                 bool accumulate, const Operands& o, const Scratch& s, T* weight, double* bias) const {
     for (int64_t i = 0; i < px.images; ++i)
       geometry.panel.pack(s.panel + i * channels * geometry.panel.channel_pitch(),
-                          static_cast<const T*>(o.input) + ((px.n0 + i) * p_.ic + g * icg_ + ic0) * p_.input_pixels(), p_.ih, p_.iw, channels,
-                          px.r0, px.c0, p_.padding_mode, row_kernels_);
-    const T* output = static_cast<const T*>(o.output) + (px.n0 * p_.oc + g * ocg_) * p_.output_pixels() + px.r0 * p_.ow + px.c0;
+                          static_cast<const T*>(o.input) + ((px.n0 + i) * p_.ic + g * icg_ + ic0) * p_.input_pixels(),
+                          p_.ih, p_.iw, channels, px.r0, px.c0, p_.padding_mode, row_kernels_);
+    const T* output =
+        static_cast<const T*>(o.output) + (px.n0 * p_.oc + g * ocg_) * p_.output_pixels() + px.r0 * p_.ow + px.c0;
     InnerProductArgs<T> args{};
     const T* a[kInnerProductMaxMr];
     const T* b[kInnerProductMaxNr];
     args.a = a, args.b = b, args.a_segments = s.a_segments;
     args.segments = geometry.segments, args.length = geometry.length, args.accumulate = accumulate;
     args.c_row = icg_ * p_.taps(), args.c_column = 1;
-    const EvenSplit m = EvenSplit::of_at_most(ocg_, blocks_.mr), n = EvenSplit::of_at_most(geometry.columns, blocks_.nv);
+    const EvenSplit m = EvenSplit::of_at_most(ocg_, blocks_.mr),
+                    n = EvenSplit::of_at_most(geometry.columns, blocks_.nv);
     for (int64_t mi = 0; mi < m.parts; ++mi) {
       const int64_t mr = m.length(mi);
       for (int64_t r = 0; r < mr; ++r) a[r] = output + (m.begin(mi) + r) * p_.output_pixels();

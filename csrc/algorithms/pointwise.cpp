@@ -19,7 +19,12 @@ template <typename T>
 class OnePixel {
  public:
   OnePixel(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : p_(p), blocks_(blocks), outer_(outer_product<T>(isa)), inner_(inner_product<T>(isa)), icg_(p.ic_per_group()), ocg_(p.oc_per_group()) {}
+      : p_(p),
+        blocks_(blocks),
+        outer_(outer_product<T>(isa)),
+        inner_(inner_product<T>(isa)),
+        icg_(p.ic_per_group()),
+        ocg_(p.oc_per_group()) {}
 
   KernelName plan(Blocks& b, Isa isa) const {
     if (p_.pass == Pass::kOutput) {
@@ -44,10 +49,10 @@ class OnePixel {
     if (p_.pass == Pass::kOutput) return inner_products(input, weight, bias, o.written<T>(o.output), context.threads);
     const Offsets offsets(*this, context.shared());
     if (p_.pass == Pass::kInputGrad)
-      return outer_products({output, p_.oc, ocg_, 1}, {weight, ocg_ * icg_, icg_}, {o.written<T>(o.input), icg_, p_.ic}, p_.n, ocg_, bias, offsets,
-                            context.threads);
-    outer_products({output, 1, ocg_, p_.oc}, {input, icg_, p_.ic}, {o.written<T>(o.weight), ocg_ * icg_, icg_}, ocg_, p_.n, nullptr, offsets,
-                   context.threads);
+      return outer_products({output, p_.oc, ocg_, 1}, {weight, ocg_ * icg_, icg_}, {o.written<T>(o.input), icg_, p_.ic},
+                            p_.n, ocg_, bias, offsets, context.threads);
+    outer_products({output, 1, ocg_, p_.oc}, {input, icg_, p_.ic}, {o.written<T>(o.weight), ocg_ * icg_, icg_}, ocg_,
+                   p_.n, nullptr, offsets, context.threads);
     if (p_.bias) sum_images(output, o.written<T>(o.bias));
   }
 
@@ -80,10 +85,11 @@ class OnePixel {
     int64_t group, row;
   };
 
-  void outer_products(const MatrixA& a, const MatrixB& b, const MatrixC& c, int64_t rows, int64_t steps, const T* bias, const Offsets& offsets,
-                      int threads) const {
+  void outer_products(const MatrixA& a, const MatrixB& b, const MatrixC& c, int64_t rows, int64_t steps, const T* bias,
+                      const Offsets& offsets, int threads) const {
     for (int64_t k = 0; k < blocks_.k; ++k) offsets.a[k] = k * a.step, offsets.b[k] = k * b.step;
-    const EvenSplit m = EvenSplit::of_at_most(rows, blocks_.mr), v = EvenSplit::of_at_most(ceil_div(icg_, outer_.lanes), blocks_.nv),
+    const EvenSplit m = EvenSplit::of_at_most(rows, blocks_.mr),
+                    v = EvenSplit::of_at_most(ceil_div(icg_, outer_.lanes), blocks_.nv),
                     k = EvenSplit::of_at_most(steps, blocks_.k);
     parallel_for(threads, p_.g * v.parts, [&](int64_t task, int) {
       const int64_t g = task / v.parts, vi = task % v.parts, j0 = v.begin(vi) * outer_.lanes;
@@ -97,7 +103,8 @@ class OnePixel {
         args.start = ki > 0 ? Start::kAdd : bias != nullptr ? Start::kColumnBias : Start::kZero;
         args.b = b.data + g * b.group + k.begin(ki) * b.step + j0;
         for (int64_t mi = 0; mi < m.parts; ++mi) {
-          for (int64_t r = 0; r < m.length(mi); ++r) row[r] = a.data + g * a.group + (m.begin(mi) + r) * a.row + k.begin(ki) * a.step;
+          for (int64_t r = 0; r < m.length(mi); ++r)
+            row[r] = a.data + g * a.group + (m.begin(mi) + r) * a.row + k.begin(ki) * a.step;
           args.c = c.data + g * c.group + m.begin(mi) * c.row + j0;
           outer_.rows[v.length(vi) - 1][m.length(mi) - 1](args);
         }
@@ -108,7 +115,8 @@ class OnePixel {
   void inner_products(const T* input, const T* weight, const T* bias, T* output, int threads) const {
     const EvenSplit m = EvenSplit::of_at_most(p_.n, blocks_.mr), n = EvenSplit::of_at_most(ocg_, blocks_.nv);
     parallel_for(threads, p_.g * n.parts, [&](int64_t task, int) {
-      const int64_t first = task / n.parts * ocg_ + n.begin(task % n.parts), columns = n.length(task % n.parts), g = task / n.parts;
+      const int64_t first = task / n.parts * ocg_ + n.begin(task % n.parts), columns = n.length(task % n.parts),
+                    g = task / n.parts;
       const int64_t at_start = 0;
       const T *a[kInnerProductMaxMr], *b[kInnerProductMaxNr];
       for (int64_t j = 0; j < columns; ++j) b[j] = weight + (first + j) * icg_;
@@ -157,7 +165,8 @@ void run_for(const ConvProblem& p, const Plan& plan, const Operands& operands, c
 }
 
 const char* supports(const ConvProblem& p) {
-  const bool moves_nothing = p.taps() == 1 && p.ih == 1 && p.oh == 1 && p.iw == p.ow && p.pad_top == 0 && p.pad_left == 0 && p.stride_w == 1;
+  const bool moves_nothing =
+      p.taps() == 1 && p.ih == 1 && p.oh == 1 && p.iw == p.ow && p.pad_top == 0 && p.pad_left == 0 && p.stride_w == 1;
   return moves_nothing ? needs_channels_first(p) : "not a 1x1 kernel that keeps every pixel in its place";
 }
 

@@ -51,7 +51,8 @@ class Reference {
         if (ih < 0 || ih >= p_.ih) continue;
         for (int64_t kw = 0; kw < p_.kw; ++kw)
           for (int64_t ow = 0; ow < p_.ow; ++ow) {
-            const int64_t iw = source_index(p_.padding_mode, ow * p_.stride_w + kw * p_.dilation_w - p_.pad_left, p_.iw);
+            const int64_t iw =
+                source_index(p_.padding_mode, ow * p_.stride_w + kw * p_.dilation_w - p_.pad_left, p_.iw);
             if (iw >= 0 && iw < p_.iw) f(oh, ow, kh, kw, ih, iw);
           }
       }
@@ -73,7 +74,8 @@ class Reference {
       for (int64_t iw = 0; iw < p_.iw; ++iw) input_[is_.at(n, ic, ih, iw)] = bias_ ? bias_[ic] : T(0);
     for (int64_t c = 0; c < ocg; ++c)
       each_tap([&](int64_t oh, int64_t ow, int64_t kh, int64_t kw, int64_t ih, int64_t iw) {
-        input_[is_.at(n, ic, ih, iw)] += output_[os_.at(n, first + c, oh, ow)] * weight_[ws_.at(first + c, ic % icg, kh, kw)];
+        input_[is_.at(n, ic, ih, iw)] +=
+            output_[os_.at(n, first + c, oh, ow)] * weight_[ws_.at(first + c, ic % icg, kh, kw)];
       });
   }
 

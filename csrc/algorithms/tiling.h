@@ -18,7 +18,9 @@ inline constexpr int64_t kL2Bytes = 256 << 10;
 // [0, size) in `parts` parts whose sizes differ by one at most: part i is [begin(i), begin(i + 1)).
 struct EvenSplit {
   int64_t size, parts;
-  static EvenSplit of_at_most(int64_t size, int64_t largest) { return {size, std::max<int64_t>(1, ceil_div(size, largest))}; }
+  static EvenSplit of_at_most(int64_t size, int64_t largest) {
+    return {size, std::max<int64_t>(1, ceil_div(size, largest))};
+  }
   int64_t begin(int64_t i) const { return i * (size / parts) + std::min(i, size % parts); }
   int64_t length(int64_t i) const { return size / parts + (i < size % parts ? 1 : 0); }
   int64_t largest() const { return ceil_div(size, parts); }
@@ -39,7 +41,8 @@ inline double tile_cycles(int64_t mr, int64_t nv) {
 inline double product_cycles(const EvenSplit& rows, const EvenSplit& vectors) {
   const auto sum = [](const EvenSplit& split, const auto& cycles) {
     const int64_t longer = split.size % split.parts, length = split.size / split.parts;
-    return static_cast<double>(longer) * cycles(length + 1) + static_cast<double>(split.parts - longer) * cycles(length);
+    return static_cast<double>(longer) * cycles(length + 1) +
+           static_cast<double>(split.parts - longer) * cycles(length);
   };
   return sum(rows, [&](int64_t mr) { return sum(vectors, [&](int64_t nv) { return tile_cycles(mr, nv); }); });
 }

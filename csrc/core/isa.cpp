@@ -59,7 +59,8 @@ std::string_view to_string(Isa isa) { return kNames[static_cast<size_t>(isa)]; }
 Isa parse_isa(std::string_view name) {
   for (Isa isa : kAllIsas)
     if (to_string(isa) == name) return isa;
-  throw std::invalid_argument("convext: unknown instruction set '" + std::string(name) + "': use scalar, avx2 or avx512");
+  throw std::invalid_argument("convext: unknown instruction set '" + std::string(name) +
+                              "': use scalar, avx2 or avx512");
 }
 
 Isa detected_isa() {

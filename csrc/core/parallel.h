@@ -23,8 +23,8 @@ void parallel_for(int threads, int64_t tasks, const Body& body) {
     return;
   }
   internal::parallel_for(
-      threads, tasks,
-      [](const void* b, int64_t task, int thread) { (*static_cast<const Body*>(b))(task, thread); }, &body);
+      threads, tasks, [](const void* b, int64_t task, int thread) { (*static_cast<const Body*>(b))(task, thread); },
+      &body);
 }
 
 }  // namespace convext

@@ -61,7 +61,8 @@ int64_t parse_value(const Field& f, std::string_view text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error == std::errc() && end == text.data() + text.size()) return value;
   }
-  throw std::invalid_argument("convext: problem: bad value '" + std::string(text) + "' for '" + std::string(f.name) + "'");
+  throw std::invalid_argument("convext: problem: bad value '" + std::string(text) + "' for '" + std::string(f.name) +
+                              "'");
 }
 
 }  // namespace

@@ -51,7 +51,9 @@ struct ConvProblem {
   int64_t weight_count() const { return oc * ic_per_group() * kh * kw; }
   int64_t output_count() const { return n * oc * oh * ow; }
   // Multiplications and additions of the direct sum, taps in the padding included.
-  double flops() const { return 2.0 * static_cast<double>(output_count()) * static_cast<double>(ic_per_group() * taps()); }
+  double flops() const {
+    return 2.0 * static_cast<double>(output_count()) * static_cast<double>(ic_per_group() * taps());
+  }
 
   bool operator==(const ConvProblem&) const = default;
 };

@@ -1,9 +1,9 @@
 // Cuts a workspace into arrays. Without memory it only counts: the same code plans a workspace and uses it.
 #pragma once
 
-#include "core/context.h"
-
 #include <cstdint>
+
+#include "core/context.h"
 
 namespace convext {
 

@@ -48,7 +48,8 @@ const StencilKernel<T>& stencil(Isa isa) {
 
 template <typename T>
 const ChannelStencilKernels<T>& channel_stencil(Isa isa) {
-  constexpr const ChannelStencilTable* kTables[] = {&kChannelStencilScalar, &kChannelStencilAvx2, &kChannelStencilAvx512};
+  constexpr const ChannelStencilTable* kTables[] = {&kChannelStencilScalar, &kChannelStencilAvx2,
+                                                    &kChannelStencilAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

@@ -28,16 +28,22 @@ Policy policy_of(const std::string& isa, const std::string& algorithm) {
 py::dict plan_of(const std::string& text, const std::string& isa, const std::string& algorithm) {
   const Plan plan = choose(parse_problem(text), policy_of(isa, algorithm));
   const Blocks& b = plan.blocks;
-  const std::pair<const char*, int64_t> sizes[] = {
-      {"mr", b.mr},         {"nv", b.nv},         {"m", b.m},       {"k", b.k},
-      {"images", b.images}, {"rows", b.rows},     {"cols", b.cols}, {"chunks", b.chunks},
-      {"packed_weights", b.packed_weights},       {"arrangement", static_cast<int64_t>(b.arrangement)}};
+  const std::pair<const char*, int64_t> sizes[] = {{"mr", b.mr},
+                                                   {"nv", b.nv},
+                                                   {"m", b.m},
+                                                   {"k", b.k},
+                                                   {"images", b.images},
+                                                   {"rows", b.rows},
+                                                   {"cols", b.cols},
+                                                   {"chunks", b.chunks},
+                                                   {"packed_weights", b.packed_weights},
+                                                   {"arrangement", static_cast<int64_t>(b.arrangement)}};
   py::dict blocks;
   for (const auto& [name, size] : sizes)
     if (size != 0) blocks[name] = size;
   using py::literals::operator""_a;
-  return py::dict("algorithm"_a = plan.algorithm->name, "kernel"_a = to_string(plan.kernel), "isa"_a = to_string(plan.isa),
-                  "blocks"_a = blocks, "shared_bytes"_a = plan.workspace.shared_bytes,
+  return py::dict("algorithm"_a = plan.algorithm->name, "kernel"_a = to_string(plan.kernel),
+                  "isa"_a = to_string(plan.isa), "blocks"_a = blocks, "shared_bytes"_a = plan.workspace.shared_bytes,
                   "thread_bytes"_a = plan.workspace.thread_bytes);
 }
 

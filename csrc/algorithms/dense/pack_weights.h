@@ -15,8 +15,8 @@ inline constexpr int64_t kTransposedTaps = 7;
 
 // One tile: destination channels [0, mr) and source channels [0, k) of `weight`, the taps of two axes.
 template <typename T>
-void pack_weight_tile(T* dst, const T* weight, const Correlation& c, const Axis& h, const Axis& w, int64_t mr, int64_t k,
-                      TransposeFn<T> transpose) {
+void pack_weight_tile(T* dst, const T* weight, const Correlation& c, const Axis& h, const Axis& w, int64_t mr,
+                      int64_t k, TransposeFn<T> transpose) {
   const int64_t taps = h.taps * w.taps;
   const bool all_taps = taps == c.taps();
   if (all_taps && c.weight_k == taps && h.tap_step == 1 && w.tap_step == 1) {

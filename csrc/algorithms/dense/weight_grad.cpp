@@ -53,8 +53,10 @@ class WeightGrad {
 
     // Chunks: enough tasks for many threads, as long as each sums many pixels and the partial sums are few.
     const int64_t blocks = pixel_blocks(b), apart = p_.g * ceil_div(icg_, b.k) * ceil_div(ocg_, b.m);
-    const int64_t wanted = ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
-    const int64_t affordable = kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
+    const int64_t wanted =
+        ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
+    const int64_t affordable =
+        kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
     b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, std::max<int64_t>(1, blocks));
   }
 
@@ -129,7 +131,9 @@ class WeightGrad {
   int64_t panel_rows(int64_t rows) const { return (rows - 1) * p_.stride_h + (p_.kh - 1) * p_.dilation_h + 1; }
   int64_t panel_cols(int64_t cols) const { return (cols - 1) * p_.stride_w + (p_.kw - 1) * p_.dilation_w + 1; }
 
-  int64_t pixel_blocks(const Blocks& b) const { return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols); }
+  int64_t pixel_blocks(const Blocks& b) const {
+    return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols);
+  }
 
   PixelBlock pixel_block(int64_t i) const {
     const EvenSplit c = EvenSplit::of_at_most(p_.ow, blocks_.cols), r = EvenSplit::of_at_most(p_.oh, blocks_.rows),
@@ -138,10 +142,14 @@ class WeightGrad {
     return {n.begin(ni), n.length(ni), r.begin(ri), r.length(ri), c.begin(ci), c.length(ci)};
   }
 
-  T* partial(T* partials, int64_t chunk, int64_t g) const { return partials + chunk * p_.weight_count() + g * rows_ * ocg_; }
+  T* partial(T* partials, int64_t chunk, int64_t g) const {
+    return partials + chunk * p_.weight_count() + g * rows_ * ocg_;
+  }
 
   void sum_chunk(const Task& t, const Operands& o, const Partials& sums, const Scratch& s) const {
-    if (p_.bias && t.ic0 == 0) std::fill(sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc0, sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc1, 0.0);
+    if (p_.bias && t.ic0 == 0)
+      std::fill(sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc0, sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc1,
+                0.0);
     for (int64_t block = t.block0; block < t.block1; ++block) {
       const PixelBlock px = pixel_block(block);
       const Start start = block == t.block0 ? Start::kZero : Start::kAdd;
@@ -151,7 +159,8 @@ class WeightGrad {
       for (int64_t vi = 0; vi < v.parts; ++vi) {
         const int64_t j0 = t.oc0 + v.begin(vi) * tiles_.lanes, pitch = v.length(vi) * tiles_.lanes;
         const int64_t columns = std::min(t.oc1 - j0, pitch);
-        transpose_output(px, static_cast<const T*>(o.output) + (t.g * ocg_ + j0) * p_.output_pixels(), columns, pitch, s.transposed);
+        transpose_output(px, static_cast<const T*>(o.output) + (t.g * ocg_ + j0) * p_.output_pixels(), columns, pitch,
+                         s.transposed);
         for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * pitch;
         multiply(t, px.steps(), v.length(vi), j0, columns, start, base, sums, s);
       }
@@ -170,7 +179,8 @@ class WeightGrad {
       for (int64_t i = 0; i < px.images; ++i)
         for (int64_t c = 0; c < channels; ++c)
           copy_block(s.panel + i * image + c * plane, pitch,
-                     {first + (i * p_.ic + c) * p_.input_pixels(), p_.ih, p_.iw, r0, 1, height, c0, 1, width}, p_.padding_mode, row_kernels_);
+                     {first + (i * p_.ic + c) * p_.input_pixels(), p_.ih, p_.iw, r0, 1, height, c0, 1, width},
+                     p_.padding_mode, row_kernels_);
     }
     int64_t* a = s.a_offset;
     for (int64_t i = 0; i < px.images; ++i)
@@ -188,8 +198,8 @@ class WeightGrad {
     // A block of part of a row has one row, so that its pixels adjoin.
     const int64_t pixels = px.rows * px.cols;
     for (int64_t i = 0; i < px.images; ++i)
-      transpose_(output + (px.n0 + i) * p_.oc * p_.output_pixels() + px.r0 * p_.ow + px.c0, p_.output_pixels(), channels, pixels,
-                 dst + i * pixels * pitch, pitch);
+      transpose_(output + (px.n0 + i) * p_.oc * p_.output_pixels() + px.r0 * p_.ow + px.c0, p_.output_pixels(),
+                 channels, pixels, dst + i * pixels * pitch, pitch);
   }
 
   void multiply(const Task& t, int64_t steps, int64_t nv, int64_t j0, int64_t columns, Start start, const T* base,
@@ -211,7 +221,8 @@ class WeightGrad {
   void add_bias(const Task& t, const PixelBlock& px, const T* output, double* sums) const {
     for (int64_t i = 0; i < px.images; ++i)
       for (int64_t oc = t.g * ocg_ + t.oc0; oc < t.g * ocg_ + t.oc1; ++oc)
-        sums[oc] += row_kernels_.sum(output + ((px.n0 + i) * p_.oc + oc) * p_.output_pixels() + px.r0 * p_.ow + px.c0, px.rows * px.cols);
+        sums[oc] += row_kernels_.sum(output + ((px.n0 + i) * p_.oc + oc) * p_.output_pixels() + px.r0 * p_.ow + px.c0,
+                                     px.rows * px.cols);
   }
 
   // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout.

@@ -18,7 +18,8 @@ const char* profitable(const ConvProblem& p, const Policy&) {
 }
 
 Plan plan(const ConvProblem& p, const Policy& policy) {
-  if (p.pass == Pass::kWeightGrad) return (p.dtype == DType::kFloat32 ? plan_pixel_sum<float> : plan_pixel_sum<double>)(p, policy.isa);
+  if (p.pass == Pass::kWeightGrad)
+    return (p.dtype == DType::kFloat32 ? plan_pixel_sum<float> : plan_pixel_sum<double>)(p, policy.isa);
   return (p.dtype == DType::kFloat32 ? plan_planes<float> : plan_planes<double>)(p, policy.isa);
 }
 

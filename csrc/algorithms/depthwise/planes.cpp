@@ -14,7 +14,8 @@ namespace {
 template <typename T>
 class Planes {
  public:
-  Planes(const ConvProblem& p, Isa isa, const Blocks& blocks) : c_(p), blocks_(blocks), kernel_(stencil<T>(isa)), rows_(rows<T>(isa)) {}
+  Planes(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : c_(p), blocks_(blocks), kernel_(stencil<T>(isa)), rows_(rows<T>(isa)) {}
 
   void plan(Blocks& b) const {
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
@@ -30,9 +31,11 @@ class Planes {
 
   void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
-    const EvenSplit rows = EvenSplit::of_at_most(h.out, blocks_.rows), cols = EvenSplit::of_at_most(w.out, blocks_.cols);
+    const EvenSplit rows = EvenSplit::of_at_most(h.out, blocks_.rows),
+                    cols = EvenSplit::of_at_most(w.out, blocks_.cols);
     // Small planes go several to a task, which finds out once what they have in common.
-    const EvenSplit planes = EvenSplit::of_at_most(c_.n * c_.g, std::max<int64_t>(1, kPixelsPerTask / (blocks_.rows * blocks_.cols)));
+    const EvenSplit planes =
+        EvenSplit::of_at_most(c_.n * c_.g, std::max<int64_t>(1, kPixelsPerTask / (blocks_.rows * blocks_.cols)));
     parallel_for(context.threads, planes.parts * rows.parts * cols.parts, [&](int64_t task, int thread) {
       const Scratch s(*this, context.of_thread(workspace, thread));
       const int64_t ci = task % cols.parts, ri = task / cols.parts % rows.parts, pi = task / cols.parts / rows.parts;
@@ -86,8 +89,10 @@ class Planes {
     Scratch(const Planes& s, std::byte* memory) {
       const Correlation& c = s.c_;
       int64_t rows = 0, cols = 0;
-      for (int64_t ph = 0; ph < c.phases_h; ++ph) rows = std::max(rows, Strip(c.axis_h(ph), s.blocks_.rows, true).size());
-      for (int64_t pw = 0; pw < c.phases_w; ++pw) cols = std::max(cols, Strip(c.axis_w(pw), s.blocks_.cols, true).size());
+      for (int64_t ph = 0; ph < c.phases_h; ++ph)
+        rows = std::max(rows, Strip(c.axis_h(ph), s.blocks_.rows, true).size());
+      for (int64_t pw = 0; pw < c.phases_w; ++pw)
+        cols = std::max(cols, Strip(c.axis_w(pw), s.blocks_.cols, true).size());
       ScratchAllocator take(memory);
       phases = take.array<Phase>(c.phases_h * c.phases_w);
       offsets = take.array<int64_t>(c.taps());
@@ -104,18 +109,20 @@ class Planes {
     if (first.empty()) return;
     const bool scattered = c_.phases_w > 1;
     const int64_t row_step = first.h.out_step * c_.out_w;
-    T* destination = o.destination + (plane * c_.m + m) * c_.out_pixels() + (first.h.out0 + first.block.r0 * first.h.out_step) * c_.out_w +
-                     first.block.c0 * c_.phases_w;
+    T* destination = o.destination + (plane * c_.m + m) * c_.out_pixels() +
+                     (first.h.out0 + first.block.r0 * first.h.out_step) * c_.out_w + first.block.c0 * c_.phases_w;
     for (int64_t pw = 0; pw < c_.phases_w; ++pw)
       if (!phases[pw].empty())
-        sum_taps(plane, m, phases[pw], scattered ? s.result + pw * blocks_.rows * blocks_.cols : destination, scattered ? blocks_.cols : row_step,
-                 o, s);
+        sum_taps(plane, m, phases[pw], scattered ? s.result + pw * blocks_.rows * blocks_.cols : destination,
+                 scattered ? blocks_.cols : row_step, o, s);
     if (scattered)
-      rows_.interleave({destination, row_step, s.result, blocks_.cols, blocks_.rows * blocks_.cols, first.block.rows, c_.phases_w,
+      rows_.interleave({destination, row_step, s.result, blocks_.cols, blocks_.rows * blocks_.cols, first.block.rows,
+                        c_.phases_w,
                         std::min(first.block.cols * c_.phases_w, c_.out_w - first.block.c0 * c_.phases_w)});
   }
 
-  void sum_taps(int64_t plane, int64_t m, const Phase& p, T* y, int64_t y_pitch, const CorrelationOperands<T>& o, const Scratch& s) const {
+  void sum_taps(int64_t plane, int64_t m, const Phase& p, T* y, int64_t y_pitch, const CorrelationOperands<T>& o,
+                const Scratch& s) const {
     const int64_t g = plane % c_.g;
     StencilArgs<T> args{};
     args.x_pitch = p.in_place ? c_.in_w * p.h.stride : p.shape.row_pitch();
@@ -124,8 +131,10 @@ class Planes {
     args.bias = o.bias == nullptr ? T(0) : o.bias[g * c_.m + m];
     for (int64_t k = 0; k < c_.k; ++k) {
       const T* source = o.source + (plane * c_.k + k) * c_.in_pixels();
-      const bool packed = m > 0 && c_.k == 1 && c_.phases_h * c_.phases_w == 1;  // the last channel's panel still serves
-      if (!p.in_place && !packed) p.shape.pack(s.panel, source, c_.in_h, c_.in_w, 1, p.block.r0, p.block.c0, c_.padding_mode, rows_);
+      const bool packed =
+          m > 0 && c_.k == 1 && c_.phases_h * c_.phases_w == 1;  // the last channel's panel still serves
+      if (!p.in_place && !packed)
+        p.shape.pack(s.panel, source, c_.in_h, c_.in_w, 1, p.block.r0, p.block.c0, c_.padding_mode, rows_);
       args.x = p.in_place ? source + p.block.r0 * p.h.stride * c_.in_w + p.block.c0 : s.panel;
       const T* weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + k * c_.weight_k;
       T* to = s.weight;

@@ -1,7 +1,8 @@
 // The inner-product micro-kernel: the lanes run along the sum. MR rows of A and NR rows of B are read
 // together, vector by vector, and MR x NR vectors of partial sums stay in registers.
 //
-//   C[r * c_row + j * c_column]  (+)=  sum_{s < segments} sum_{i < length}  a[r][a_segments[s] + i] * b[j][b_segments[s] + i]
+//   C[r * c_row + j * c_column]  (+)=  sum_{s < segments} sum_{i < length}  a[r][a_segments[s] + i] *
+//   b[j][b_segments[s] + i]
 //
 // For weight gradients with few channels in a group (a, b: image rows; r: output channels; j: input channels
 // and taps) and for products of vectors (images of one pixel). Each segment ends with a masked step.

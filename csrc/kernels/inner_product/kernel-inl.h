@@ -17,7 +17,8 @@ struct InnerProductTile {
   static_assert(MR * NR + MR + 1 <= Vec::kRegisters, "the tile spills");
 
   template <typename Load>
-  static CONVEXT_INLINE void step(Vec (&acc)[MR][NR], const T* const (&a)[MR], const T* const (&b)[NR], const Load& load) {
+  static CONVEXT_INLINE void step(Vec (&acc)[MR][NR], const T* const (&a)[MR], const T* const (&b)[NR],
+                                  const Load& load) {
     Vec av[MR];
 #pragma GCC unroll 4
     for (int r = 0; r < MR; ++r) av[r] = load(a[r]);

@@ -33,7 +33,8 @@ struct Rows {
     if (a.step == 1) {
       for (int64_t r = 0; r < a.rows; ++r)
         for (int64_t i = 0; i < a.count; i += kLanes)
-          store_window(load_window(a.src + r * a.src_pitch, a.start + i, a.width), a.dst + r * a.dst_pitch + i, a.count - i);
+          store_window(load_window(a.src + r * a.src_pitch, a.start + i, a.width), a.dst + r * a.dst_pitch + i,
+                       a.count - i);
     } else if (a.step == 2) {
       for (int64_t r = 0; r < a.rows; ++r)
         for (int64_t i = 0; i < a.count; i += kLanes) {
@@ -73,7 +74,8 @@ struct Rows {
         }
         const int64_t left = a.count - 2 * i;
         if (left > 0) {
-          const Vec even = Vec::load_tail(src + i, (left + 1) / 2), odd = Vec::load_tail(src + a.src_phase + i, left / 2);
+          const Vec even = Vec::load_tail(src + i, (left + 1) / 2),
+                    odd = Vec::load_tail(src + a.src_phase + i, left / 2);
           store_window(Vec::zip_low(even, odd), dst + 2 * i, left);
           if (left > kLanes) store_window(Vec::zip_high(even, odd), dst + 2 * i + kLanes, left - kLanes);
         }

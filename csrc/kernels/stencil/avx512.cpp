@@ -3,4 +3,5 @@
 
 #include "kernels/stencil/kernel-inl.h"
 
-extern const convext::StencilTable convext::kStencilAvx512 = {Stencil<F32, 4, 4>::kernel(), Stencil<F64, 4, 4>::kernel()};
+extern const convext::StencilTable convext::kStencilAvx512 = {Stencil<F32, 4, 4>::kernel(),
+                                                              Stencil<F64, 4, 4>::kernel()};

@@ -26,7 +26,8 @@ struct Stencil {
 #pragma GCC unroll 8
     for (int r = 0; r < RT; ++r)
 #pragma GCC unroll 8
-      for (int v = 0; v < VT; ++v) acc[r][v] = args.accumulate ? load(y + r * args.y_pitch, v) : Vec::broadcast(args.bias);
+      for (int v = 0; v < VT; ++v)
+        acc[r][v] = args.accumulate ? load(y + r * args.y_pitch, v) : Vec::broadcast(args.bias);
     for (int64_t t = 0; t < args.taps; ++t) {
       const Vec weight = Vec::broadcast(args.weight[t]);
       const T* p = x + args.offset[t];

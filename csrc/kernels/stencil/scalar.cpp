@@ -3,4 +3,5 @@
 
 #include "kernels/stencil/kernel-inl.h"
 
-extern const convext::StencilTable convext::kStencilScalar = {Stencil<F32, 2, 2>::kernel(), Stencil<F64, 2, 2>::kernel()};
+extern const convext::StencilTable convext::kStencilScalar = {Stencil<F32, 2, 2>::kernel(),
+                                                              Stencil<F64, 2, 2>::kernel()};
