@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "algorithms/tiling.h"
+
 namespace convext {
 
 extern const Algorithm kPointwise, kDepthwiseChannels, kDepthwise, kGrouped, kDense, kReference;
@@ -13,11 +15,6 @@ constexpr const Algorithm* kAlgorithms[] = {
     &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped, &kDense, &kReference,
 };
 
-const char* objection(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {
-  const char* reason = a.supports(problem);
-  return reason != nullptr ? reason : a.profitable(problem, policy);
-}
-
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {
   Plan plan = a.plan(problem, policy);
   plan.problem = problem;
@@ -25,15 +22,24 @@ Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& pol
   plan.isa = policy.isa;
   return plan;
 }
+
+// Why an algorithm is not taken, or nullptr; then the plan is made.
+const char* objection(const Algorithm& a, const ConvProblem& problem, const Policy& policy, Plan& plan) {
+  if (const char* reason = a.supports(problem)) return reason;
+  if (const char* reason = a.profitable(problem, policy)) return reason;
+  plan = plan_with(a, problem, policy);
+  return plan.workspace.thread_bytes > kMaxThreadBytes ? "its smallest blocks need more than 2 MiB a thread" : nullptr;
+}
 }  // namespace
 
 std::span<const Algorithm* const> all_algorithms() { return kAlgorithms; }
 
 Plan choose(const ConvProblem& given, const Policy& policy) {
   const ConvProblem problem = canonical(given);
+  Plan plan;
   for (const Algorithm* a : kAlgorithms) {
     if (policy.algorithm.empty()) {
-      if (objection(*a, problem, policy) == nullptr) return plan_with(*a, problem, policy);
+      if (objection(*a, problem, policy, plan) == nullptr) return plan;
     } else if (a->name == policy.algorithm) {
       if (const char* reason = a->supports(problem))
         throw std::invalid_argument("convext: " + std::string(a->name) + " cannot compute this: " + reason);
@@ -61,8 +67,9 @@ std::vector<Candidate> explain(const ConvProblem& given, const Policy& policy) {
   const ConvProblem problem = canonical(given);
   std::vector<Candidate> candidates;
   bool taken = false;
+  Plan plan;
   for (const Algorithm* a : kAlgorithms) {
-    const char* reason = objection(*a, problem, policy);
+    const char* reason = objection(*a, problem, policy, plan);
     if (reason == nullptr && taken) reason = "an earlier algorithm of the list was taken";
     taken = taken || reason == nullptr;
     candidates.push_back({a, reason});

@@ -15,6 +15,9 @@ namespace convext {
 inline constexpr int64_t kL1Bytes = 32 << 10;
 inline constexpr int64_t kL2Bytes = 256 << 10;
 
+// No thread's part of a workspace is larger.
+inline constexpr size_t kMaxThreadBytes = 2 << 20;
+
 // [0, size) in `parts` parts whose sizes differ by one at most: part i is [begin(i), begin(i + 1)).
 struct EvenSplit {
   int64_t size, parts;

@@ -2,8 +2,6 @@
 // source channels x taps. A task owns a block of pixels of one image; for each block of source channels it
 // packs a panel and runs every register tile over it, so the panel is read from L2 and each of its
 // NR-wide slices from L1, however many destination channels there are.
-#include <cmath>
-
 #include "algorithms/dense/dense.h"
 #include "algorithms/dense/pack_weights.h"
 #include "algorithms/panel.h"
@@ -83,6 +81,8 @@ class Correlate {
     while (b.rows < h.out && b.rows * b.cols < kMaxCols && bytes(b.rows + 1) <= kL2Bytes) ++b.rows;
     if (much_padding && b.images == 1) b.rows = std::clamp<int64_t>(h.offset_step / 2, 1, b.rows);
     b.rows = EvenSplit::of_at_most(h.out, b.rows).largest();
+    while (Correlate(*this, b).workspace().thread_bytes > kMaxThreadBytes && shrink(b)) {
+    }
   }
 
   Workspace workspace() const {
@@ -99,7 +99,7 @@ class Correlate {
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
     const Cut cut = best_cut(h.out, context.threads);
     const EvenSplit rows{h.out, cut.row_blocks}, cols = EvenSplit::of_at_most(w.out, blocks_.cols);
-    const EvenSplit m{EvenSplit::of_at_most(c_.m, blocks_.mr).parts, cut.m_blocks};
+    const EvenSplit m{m_tiles().parts, cut.m_blocks};
     const EvenSplit images = EvenSplit::of_at_most(c_.n, blocks_.images);
     const int64_t tasks = images.parts * c_.g * c_.phases_h * rows.parts * cols.parts * m.parts;
     parallel_for(context.threads, tasks, [&](int64_t task, int thread) {
@@ -121,6 +121,19 @@ class Correlate {
   }
 
  private:
+  // The same problem with other blocks.
+  Correlate(const Correlate& other, const Blocks& blocks) : Correlate(other) { blocks_ = blocks; }
+
+  // Halves the block where it costs least; false if nothing is left to halve.
+  static bool shrink(Blocks& b) {
+    const bool narrow = b.arrangement != Arrangement::kShifts || b.cols <= kMinCols;
+    int64_t& size = b.images > 1 ? b.images : b.rows > 1 ? b.rows : !narrow ? b.cols : b.m > b.mr ? b.m : b.k;
+    if (size == 1) return false;
+    size = ceil_div(size, 2);
+    return true;
+  }
+
+  static constexpr int64_t kMinCols = 64;
   static constexpr int64_t kMaxFlatWidth = 256;  // wider rows are long enough by themselves
   static constexpr int64_t kMaxCols = 768;
   static constexpr int64_t kMaxSteps = 2048;
@@ -145,11 +158,13 @@ class Correlate {
   Cut best_cut(int64_t out_rows, int threads) const {
     const int64_t least = ceil_div(out_rows, blocks_.rows);
     const int64_t others = ceil_div(c_.n, blocks_.images) * c_.g * c_.phases_h;
-    Cut best{least, 1};
+    Cut best{least, ceil_div(m_tiles().parts, task_tiles())};
     double best_cost = 0;
     const int64_t most = blocks_.images > 1 ? least : std::min<int64_t>(out_rows, least + std::min(threads, 8));
+    const int64_t coarsest = ceil_div(m_tiles().parts, task_tiles()),
+                  finest = std::clamp<int64_t>(threads, coarsest, m_tiles().parts);
     for (int64_t rb = least; rb <= most; ++rb)
-      for (int64_t mb = 1; mb <= std::min<int64_t>(threads, ceil_div(c_.m, blocks_.mr)); mb *= 2) {
+      for (int64_t mb = coarsest; mb <= finest; mb *= 2) {
         const int64_t rounds = ceil_div(others * rb * mb, threads);
         const double product = static_cast<double>(c_.m * c_.taps()) / static_cast<double>(mb) / (2 * tiles_.lanes);
         const double copy = kCopyCycles * (1 + static_cast<double>(c_.kernel_h * rb) / static_cast<double>(out_rows)) *
@@ -170,7 +185,13 @@ class Correlate {
   // Does the result pass through memory of the thread, from where it goes to several places of the destination?
   bool gathered() const { return scattered() || blocks_.images > 1; }
   int64_t result_row() const { return blocks_.images * blocks_.rows * blocks_.cols; }
-  int64_t result_count() const { return c_.m * result_row(); }
+  int64_t result_count() const { return std::min(c_.m, task_tiles() * blocks_.mr) * result_row(); }
+
+  // The tiles of destination channels, and how many a task takes at most.
+  EvenSplit m_tiles() const { return EvenSplit::of_at_most(c_.m, blocks_.mr); }
+  int64_t task_tiles() const {
+    return blocks_.m >= c_.m ? m_tiles().parts : std::max<int64_t>(1, blocks_.m / blocks_.mr);
+  }
 
   struct Scratch {
     int64_t *a_offset, *b_offset;
@@ -239,6 +260,7 @@ class Correlate {
 
     Product product;
     product.bias = o.bias == nullptr ? nullptr : o.bias + t.g * c_.m;
+    product.first = gathered() ? m_tiles().begin(t.tile0) : 0;
     product.c_stride = gathered() ? result_row() : c_.out_pixels();
     product.lines = panel.lines();
     product.length = panel.line_length();
@@ -281,13 +303,13 @@ class Correlate {
     const T *weight, *packed, *bias, *b;
     const int64_t *a_offset, *b_offset;
     T* c;
-    int64_t steps, c_stride, lines, length, b_line, c_line;
+    int64_t steps, first, c_stride, lines, length, b_line, c_line;
     Start start;
   };
 
   // The register tiles [tile0, tile1) of destination channels, over all lines of the block.
   void multiply(const Product& p, int64_t tile0, int64_t tile1) const {
-    const EvenSplit m = EvenSplit::of_at_most(c_.m, blocks_.mr);
+    const EvenSplit m = m_tiles();
     const EvenSplit v = EvenSplit::of_at_most(ceil_div(p.length, tiles_.lanes), blocks_.nv);
     const T* rows[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
@@ -301,7 +323,7 @@ class Correlate {
         args.columns = j1 - j0;
         for (int64_t mi = tile0; mi < tile1; ++mi) {
           const int64_t first = m.begin(mi), mr = m.length(mi);
-          args.c = p.c + first * p.c_stride + line * p.c_line + j0;
+          args.c = p.c + (first - p.first) * p.c_stride + line * p.c_line + j0;
           args.bias = p.bias == nullptr ? nullptr : p.bias + first;
           if (blocks_.packed_weights) {
             args.a = p.packed + first * p.steps;
@@ -317,14 +339,14 @@ class Correlate {
   // From [phase][channel][image][row][column] to the destination: brings the columns of all phases together.
   void scatter(const Task& t, const Axis& h, int64_t rows, int64_t cols, const T* result, T* plane) const {
     const int64_t columns = std::min(cols * c_.phases_w, c_.out_w - t.c0 * c_.phases_w);
-    const EvenSplit tiles = EvenSplit::of_at_most(c_.m, blocks_.mr);
+    const EvenSplit tiles = m_tiles();
     const bool whole = !scattered() && cols == c_.out_w;  // rows adjoin: an image is one
     for (int64_t i = 0; i < t.images; ++i)
       for (int64_t m = tiles.begin(t.tile0); m < tiles.begin(t.tile1); ++m)
         rows_.interleave({plane + (i * c_.g * c_.m + m) * c_.out_pixels() + (h.out0 + t.r0 * h.out_step) * c_.out_w +
                               t.c0 * c_.phases_w,
-                          h.out_step * c_.out_w, result + m * result_row() + i * rows * cols, cols, result_count(),
-                          whole ? 1 : rows, c_.phases_w, whole ? rows * cols : columns});
+                          h.out_step * c_.out_w, result + (m - tiles.begin(t.tile0)) * result_row() + i * rows * cols,
+                          cols, result_count(), whole ? 1 : rows, c_.phases_w, whole ? rows * cols : columns});
   }
 
   Correlation c_;

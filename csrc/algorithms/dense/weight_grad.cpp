@@ -51,6 +51,9 @@ class WeightGrad {
     const int64_t fit = std::min(kL2Bytes / 2 / (static_cast<int64_t>(sizeof(T)) * plane), kMaxRows / p_.taps());
     b.k = EvenSplit::of_at_most(icg_, std::max<int64_t>(1, fit)).largest();
 
+    while (WeightGrad(*this, b).workspace().thread_bytes > kMaxThreadBytes && shrink(b)) {
+    }
+
     // Chunks: enough tasks for many threads, as long as each sums many pixels and the partial sums are few.
     const int64_t blocks = pixel_blocks(b), apart = p_.g * ceil_div(icg_, b.k) * ceil_div(ocg_, b.m);
     const int64_t wanted =
@@ -80,6 +83,17 @@ class WeightGrad {
   }
 
  private:
+  // The same problem with other blocks.
+  WeightGrad(const WeightGrad& other, const Blocks& blocks) : WeightGrad(other) { blocks_ = blocks; }
+
+  // Halves the block where it costs least; false if nothing is left to halve.
+  static bool shrink(Blocks& b) {
+    int64_t& size = b.images > 1 ? b.images : b.k > 1 ? b.k : b.rows > 1 ? b.rows : b.cols;
+    if (size == 1) return false;
+    size = ceil_div(size, 2);
+    return true;
+  }
+
   static constexpr int64_t kMaxOcVectors = 12;
   static constexpr int64_t kMaxRows = 1024;
   static constexpr int64_t kMaxSteps = 256;  // added one after the other: their rounding errors pile up
