@@ -75,7 +75,7 @@ def plot(
     save(figure, path)
 
 
-def run(track: Track, output: Path, steps: int = 200, turns: int = 30, batch: int = 8) -> Result:
+def run(track: Track, output: Path, steps: int = 120, turns: int = 30, batch: int = 8) -> Result:
     """Train and compare; write heartbeat.png."""
     torch.manual_seed(0)
     signal = load()

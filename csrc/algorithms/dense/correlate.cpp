@@ -12,8 +12,9 @@
 namespace convext {
 namespace {
 
-// Cycles to copy a number into a panel. Measured about 0.25 for rows of 56, more for short and for strided ones.
-constexpr double kCopyCycles = 0.3;
+// Cycles to copy a row into a panel, and each of its numbers. (Rows of 8 numbers take 9 cycles, of 56 some 15.)
+constexpr double kRowCycles = 8;
+constexpr double kNumberCycles = 0.12;
 
 // Bytes of weights a cycle from the L3 cache or memory.
 constexpr double kStreamedBytes = 10;
@@ -33,7 +34,6 @@ class Correlate {
 
     // Cycles of one source channel and image: padded vectors at the end of each line, weights that come from
     // beyond L2 for every block of pixels, and copying.
-    const double image_pixels = static_cast<double>(h.out * w.out);
     double best_cycles = 0;
     const bool streamed = c_.m * c_.k * c_.taps() * static_cast<int64_t>(sizeof(T)) > 2 * kL2Bytes;
     const double weight_cycles = streamed ? static_cast<double>(c_.m * th * tw) * sizeof(T) / kStreamedBytes : 0;
@@ -43,7 +43,7 @@ class Correlate {
           product_cycles(EvenSplit::of_at_most(c_.m, t.mr), EvenSplit::of_at_most(vectors(length), t.nv));
       const double cycles =
           (product * static_cast<double>(lines * th * tw) + weight_cycles) / static_cast<double>(images) +
-          kCopyCycles * static_cast<double>(copies) * image_pixels;
+          static_cast<double>(copies * h.out) * (kRowCycles + kNumberCycles * static_cast<double>(w.out));
       if (best_cycles != 0 && cycles >= best_cycles) return;
       best_cycles = cycles, b.arrangement = arrangement, b.images = images;
     };
@@ -67,8 +67,10 @@ class Correlate {
     const int64_t nr = tile.nv * lanes;
     const int64_t slice = shifts ? th * (nr + (tw - 1) * std::min(w.offset_step, nr)) : th * tw * nr;
     const int64_t fit = kL1Bytes / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(slice, 1));
-    b.k = EvenSplit::of_at_most(c_.k, std::clamp<int64_t>(fit, 1, kMaxSteps / std::max<int64_t>(1, th * tw) + 1))
-              .largest();
+    // Sums of few steps, of which there are at least two: added in one go their rounding errors would pile up.
+    const int64_t taps = std::max<int64_t>(1, th * tw);
+    const int64_t steps = std::clamp<int64_t>(c_.k * taps / 2, kMinSteps, sizeof(T) == 4 ? kMaxSteps : kMaxSteps / 2);
+    b.k = EvenSplit::of_at_most(c_.k, std::clamp<int64_t>(fit, 1, ceil_div(steps, taps))).largest();
     b.m = c_.m;
 
     // As many rows as keep the panel within L2, and the block of the result that the panels add to.
@@ -136,7 +138,7 @@ class Correlate {
   static constexpr int64_t kMinCols = 64;
   static constexpr int64_t kMaxFlatWidth = 256;  // wider rows are long enough by themselves
   static constexpr int64_t kMaxCols = 768;
-  static constexpr int64_t kMaxSteps = 2048;
+  static constexpr int64_t kMinSteps = 32, kMaxSteps = 144;
   static constexpr int64_t kMaxFlatPixels = 256;  // of several images: enough vectors to lose little in the last one
   // Vectors of pixels from which on packed weights pay, for single taps and for phases. Read in place, a tile's
   // rows spread over as many cache lines and pages; where neighbouring steps are neighbouring taps they share
@@ -167,8 +169,9 @@ class Correlate {
       for (int64_t mb = coarsest; mb <= finest; mb *= 2) {
         const int64_t rounds = ceil_div(others * rb * mb, threads);
         const double product = static_cast<double>(c_.m * c_.taps()) / static_cast<double>(mb) / (2 * tiles_.lanes);
-        const double copy = kCopyCycles * (1 + static_cast<double>(c_.kernel_h * rb) / static_cast<double>(out_rows)) *
-                            (blocks_.arrangement == Arrangement::kShifts ? 1.0 : static_cast<double>(c_.kernel_w));
+        const double copies = blocks_.arrangement == Arrangement::kShifts ? 1.0 : static_cast<double>(c_.kernel_w);
+        const double copy =
+            2 * kNumberCycles * copies * (1 + static_cast<double>(c_.kernel_h * rb) / static_cast<double>(out_rows));
         const double cost = static_cast<double>(rounds) / static_cast<double>(rb) * (product + copy);
         if (best_cost == 0 || cost < best_cost * 0.98) best = {rb, mb}, best_cost = cost;
       }
