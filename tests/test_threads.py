@@ -33,6 +33,7 @@ PROBLEMS = [
         conv2d(48, 48, (30, 31), (3, 3), g=48, padding=grid.SAME, n=2),
         conv2d(24, 48, (20, 21), (5, 5), g=24, stride=(2, 2), padding=((2, 2), (2, 2)), n=2),
         conv2d(32, 48, (20, 21), (3, 3), g=8, padding=grid.SAME, n=2),
+        conv2d(48, 48, (30, 31), (3, 3), g=48, padding=grid.SAME, n=2, input="nhwc", output="nhwc"),
         conv2d(2, 3, (3, 4), (2, 2)),
     )
     for pass_ in PASSES
