@@ -29,7 +29,7 @@ calls = pytest.mark.parametrize("case", CALLS)
 
 
 def both(case: str) -> tuple[Callable, Callable, Tensor, Tensor]:
-    """convext's and torch's function, an input and a weight, in float64: a difference is a bug, not rounding."""
+    """The two functions, an input and a weight, in float64: a difference is a bug, not rounding."""
     name, keywords, x, w = CALLS[case]
     tensors = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in (x, w)]
     return *pair(name, **keywords), *tensors
