@@ -201,8 +201,14 @@ HUGE_RESULTS = {
 }
 
 
+@pytest.fixture
+def room_for_a_huge_result() -> None:
+    if available() < 11 * GIB:
+        pytest.skip(f"needs 11 GiB of free memory, and {available() / GIB:.1f} are free")
+
+
 @pytest.mark.parametrize("pass_", HUGE_RESULTS)
-@pytest.mark.skipif(available() < 11 * GIB, reason="needs 11 GiB of memory")
+@pytest.mark.usefixtures("room_for_a_huge_result")
 def test_a_result_beyond_32_bits(pass_: str) -> None:
     problem = HUGE_RESULTS[pass_].on(pass_)
     operands = draw_but(problem)
@@ -213,7 +219,7 @@ def test_a_result_beyond_32_bits(pass_: str) -> None:
         assert np.array_equal(result[channel], operands.weight.ravel()[channel] * pixels)
 
 
-@pytest.mark.skipif(available() < 11 * GIB, reason="needs 11 GiB of memory")
+@pytest.mark.usefixtures("room_for_a_huge_result")
 def test_a_depthwise_result_beyond_32_bits() -> None:
     """The input is all zeros but for the first and the last pixel of each channel."""
     problem = conv1d(2, 2, 2**30 + 5, 3, g=2, padding=(1, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def source(mode: str, i: int, size: int) -> int | None:
     return i % size if mode == "circular" else None
 
 
-@cache
+@lru_cache(maxsize=64)
 def reads(mode: str, size: int, out: int, kernel: int, stride: int, dilation: int, before: int) -> np.ndarray:
     """``reads[k, o, i]`` is 1 where output pixel ``o`` reads input pixel ``i`` through tap ``k``."""
     table = np.zeros((kernel, out, size))

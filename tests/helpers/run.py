@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ def distinct_isas(problem: Problem, algorithm: str) -> list[str]:
     return list(reversed(kernels.values()))
 
 
-@cache
+@lru_cache(maxsize=16)  # the tests of one problem follow each other
 def given(problem: Problem, data: str) -> tuple[Operands, list[Expected]]:
     """Operands of a problem and what its pass makes of them."""
     operands = draw(problem, data)
