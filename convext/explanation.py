@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from itertools import chain
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from convext import _C
+from convext._tables import as_html, as_text
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,30 @@ class Choice:
     def label(self) -> str:
         return " ".join(filter(None, (self.plan["algorithm"], self.plan["kernel"])))
 
-    def __str__(self) -> str:
+    def to_dict(self) -> dict[str, Any]:
+        """The problem, the plan and what was rejected, as plain data."""
+        return {"problem": self.problem, **self.plan, "rejected": dict(self.rejected)}
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What there is to say of the plan, by name."""
         plan = self.plan
         blocks = " ".join(f"{name}={size}" for name, size in plan["blocks"].items())
-        lines = [
-            self.problem,
-            f"  algorithm  {plan['algorithm']}",
-            f"  kernel     {plan['kernel'] or '-'}",
-            f"  blocks     {blocks or '-'}",
-            f"  workspace  {plan['shared_bytes']:,} bytes, and {plan['thread_bytes']:,} for each thread",
-            f"  isa        {plan['isa']}",
+        return [
+            ("algorithm", plan["algorithm"]),
+            ("kernel", plan["kernel"] or "-"),
+            ("blocks", blocks or "-"),
+            ("workspace", f"{plan['shared_bytes']:,} bytes, and {plan['thread_bytes']:,} for each thread"),
+            ("isa", plan["isa"]),
         ]
-        return "\n".join(lines + [f"  not {name}: {reason}" for name, reason in self.rejected])
+
+    def __str__(self) -> str:
+        lines = as_text(self.facts).splitlines() + [f"not {name}: {why}" for name, why in self.rejected]
+        return "\n".join([self.problem, *(f"  {line}" for line in lines)])
+
+    def _repr_html_(self) -> str:
+        rejected = [(f"not {name}", why) for name, why in self.rejected]
+        return f"<b>{escape(self.problem)}</b>{as_html(self.facts + rejected)}"
 
 
 @dataclass(frozen=True)
@@ -54,13 +68,21 @@ class PassedOn:
 
     label = "torch"
 
+    def to_dict(self) -> dict[str, Any]:
+        """What was called, as plain data."""
+        return {"algorithm": self.label, "operator": self.operator, "tensor": self.tensor}
+
     def __str__(self) -> str:
         return f"{self.operator} of PyTorch, on {self.tensor}"
+
+    def _repr_html_(self) -> str:
+        return f"<b>{escape(str(self))}</b>"
 
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """The convolutions that a call leads to, in the order in which they run; prints as text."""
+    """The convolutions that a call leads to, in the order in which they run; prints as text, or as tables in
+    a notebook."""
 
     calls: tuple[Choice | PassedOn, ...]
 
@@ -68,6 +90,9 @@ class Explanation:
         return "\n\n".join(map(str, self.calls)) or "no convolution"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{call._repr_html_()}</p>" for call in self.calls) or "no convolution"
 
 
 def explain(module_or_problem: Callable[..., Any] | str, *inputs: Any) -> Explanation:

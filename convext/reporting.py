@@ -1,19 +1,16 @@
 """Which layers of a model are convext's, what computes them, and what that takes."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import torch
 from torch import nn
 
+from convext import _measurement
+from convext._tables import Row, as_html, as_text
 from convext.conversion import is_converted, is_convolution, why_not
-from convext.explanation import Recorder
-
-_TIMED_RUNS = 3
+from convext.explanation import Choice, PassedOn
 
 
 @dataclass(frozen=True)
@@ -24,13 +21,32 @@ class Layer:
     module: nn.Module
     converted: bool
     reason: str | None  # why convext.convert() leaves it alone
-    computed_by: tuple[str, ...] = ()  # "<algorithm> <kernel>", or "torch"
+    calls: tuple[Choice | PassedOn, ...] = ()  # the different ones, in the order in which they ran
     seconds: float | None = None
+    torch_seconds: float | None = None  # with torch.nn's layers in place of convext's
     share: float | None = None  # of the time of the whole model
 
     @property
     def status(self) -> str:
         return "converted" if self.converted else f"not converted: {self.reason or 'it could be'}"
+
+    @property
+    def computed_by(self) -> tuple[str, ...]:
+        """For each call "<algorithm> <kernel>", or "torch"."""
+        return tuple(call.label for call in self.calls)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that is known of the layer, as plain data."""
+        return {
+            "name": self.name,
+            "module": _described(self.module),
+            "converted": self.converted,
+            "reason": self.reason,
+            "calls": [call.to_dict() for call in self.calls],
+            "seconds": self.seconds,
+            "torch_seconds": self.torch_seconds,
+            "share": self.share,
+        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,37 +55,71 @@ class Report:
 
     layers: tuple[Layer, ...]
     seconds: float | None = None  # of the whole model
+    torch_seconds: float | None = None  # of the whole model with torch.nn's layers
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data, for JSON and the like.
+
+        >>> report(torch.nn.Conv1d(3, 8, 3)).to_dict()["layers"][0]["module"]
+        'Conv1d(3, 8, kernel_size=(3,), stride=(1,))'
+        """
+        return {
+            "layers": [layer.to_dict() for layer in self.layers],
+            "seconds": self.seconds,
+            "torch_seconds": self.torch_seconds,
+        }
 
     def __str__(self) -> str:
-        converted = sum(layer.converted for layer in self.layers)
-        summary = f"{converted} of {len(self.layers)} convolution layers are convext's"
-        if self.seconds is None:
-            header = ["layer", "module", "status"]
-            rows = [[*_identity(layer), layer.status] for layer in self.layers]
-        else:
-            header = ["layer", "module", "ms", "share", "computed by"]
-            rows = [[*_identity(layer), *_cost(layer)] for layer in self.layers]
-            summary += f"; the model takes {1e3 * self.seconds:.2f} ms"
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (header, *rows)]
-        return "\n".join([*lines, summary])
+        return f"{as_text([self._header, *self._rows])}\n{self._summary}"
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        return f"{as_html(self._rows, self._header)}<p>{self._summary}</p>"
 
-def report(model: nn.Module, *example_inputs: Any) -> Report:
+    @property
+    def _header(self) -> Row:
+        if self.seconds is None:
+            return ["layer", "module", "status"]
+        return ["layer", "ms", "torch ms", "share", "algorithm", "kernel", "problem"]
+
+    @property
+    def _rows(self) -> list[Row]:
+        if self.seconds is None:
+            return [[_named(layer), _described(layer.module), layer.status] for layer in self.layers]
+        return [row for layer in self.layers for row in _measured(layer)]
+
+    @property
+    def _summary(self) -> str:
+        converted = sum(layer.converted for layer in self.layers)
+        summary = f"{converted} of {len(self.layers)} convolution layers are convext's"
+        if self.seconds is None or self.torch_seconds is None:
+            return summary
+        ours, theirs = _ms(self.seconds), _ms(self.torch_seconds)
+        return f"{summary}; the model takes {ours} ms, with torch.nn's layers {theirs} ms"
+
+
+def report(model: nn.Module, *example_inputs: Any, train: bool = False) -> Report:
     """Says of each convolution layer of a model whether it is convext's and, if not, why not.
 
-    With inputs, the model is run on them, in evaluation mode and without gradients. Then the report also says
-    which algorithm and kernel computed each layer ("torch" where PyTorch did), how long it took, and what
-    share of the model's time that is: the fastest of three runs, timed by hooks.
+    With inputs, the model is run on them. Then the report also says which algorithm and kernel computed each
+    layer ("torch" where PyTorch did), how long it took, what share of the model's time that is, and how long
+    it takes with torch.nn's layers in place of convext's: medians of runs that take turns, timed by hooks on
+    the layers. The model is left as it was: its buffers and the random numbers are restored.
 
     Args:
         model: any module, converted or not.
         example_inputs: the arguments of its `forward`.
+        train: whether to run a training step, in training mode and with the backward pass of the sum of
+            the outputs, in place of a forward pass in evaluation mode and without gradients. Then a layer's
+            time is that of both passes.
 
     Returns:
-        A :class:`Report`: print it, or read its `layers`.
+        A :class:`Report`: print it, look at it in a notebook, read its `layers`, or take it as plain data by
+        `to_dict()`.
+
+    Raises:
+        ValueError: if `train` is asked for and nothing in the output needs a gradient.
 
     >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv3d(1, 1, 1))
     >>> print(convext.report(convext.convert(model)))
@@ -77,104 +127,63 @@ def report(model: nn.Module, *example_inputs: Any) -> Report:
     0      Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))        converted
     1      Conv3d(1, 1, kernel_size=(1, 1, 1), stride=(1, 1, 1))  not converted: ...
     1 of 2 convolution layers are convext's
+    >>> print(convext.report(model[0], torch.randn(1, 3, 32, 32), train=True))
+    layer    ms    torch ms  share  algorithm  kernel   problem
+    (model)  ...  pass=output ...
+             ...  pass=weight_grad ...
+    1 of 1 convolution layers are convext's; the model takes ... ms, with torch.nn's layers ... ms
     """
     layers = {name: module for name, module in model.named_modules() if is_convolution(module)}
     if not example_inputs:
         rows = [Layer(name, module, is_converted(module), why_not(module)) for name, module in layers.items()]
         return Report(tuple(rows))
-    with _evaluating(model), torch.no_grad():
-        computed_by = _record(model, layers, example_inputs)
-        total, seconds = min(
-            (_time(model, layers, example_inputs) for _ in range(_TIMED_RUNS)), key=lambda run: run[0]
-        )
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(_measurement.unchanged(model, training=train))
+        run = _measurement.training_step if train else _measurement.inference
+        calls = _measurement.record(run, model, layers, example_inputs)
+        ours, theirs = _measurement.race(run, model, layers, example_inputs)
     rows = [
         Layer(
             name,
             module,
             is_converted(module),
             why_not(module),
-            tuple(dict.fromkeys(computed_by[name])),
-            seconds[name],
-            seconds[name] / total,
+            tuple({str(call): call for call in calls[name]}.values()),
+            ours.layers[name],
+            theirs.layers[name],
+            ours.layers[name] / ours.model,
         )
         for name, module in layers.items()
     ]
-    return Report(tuple(rows), total)
+    return Report(tuple(rows), ours.model, theirs.model)
 
 
-def _identity(layer: Layer) -> list[str]:
+def _named(layer: Layer) -> str:
+    return layer.name or "(model)"
+
+
+def _described(module: nn.Module) -> str:
     # Not the module's repr: that of a parametrized layer has many lines.
-    return [layer.name or "(model)", f"{type(layer.module).__name__}({layer.module.extra_repr()})"]
+    return f"{type(module).__name__}({module.extra_repr()})"
 
 
-def _cost(layer: Layer) -> list[str]:
-    computed_by = ", ".join(layer.computed_by) or "not called"
-    return [
-        f"{1e3 * (layer.seconds or 0):.2f}",
-        f"{layer.share or 0:.1%}",
-        computed_by if layer.converted else f"{computed_by} ({layer.status})",
-    ]
+def _ms(seconds: float | None) -> str:
+    return f"{1e3 * (seconds or 0):.2f}"
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode by the flags alone: a model's own train() may do more than to set them."""
-    training = [module for module in model.modules() if module.training]
-    try:
-        for module in training:
-            module.training = False
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-@contextmanager
-def _hooked(
-    layers: dict[str, nn.Module], enter: Callable[[str], None], leave: Callable[[str], None]
-) -> Iterator[None]:
-    """Calls `enter` and `leave` with a layer's name around its own forward, inside of all other hooks."""
-    handles = []
-    try:
-        for name, module in layers.items():
-            handles.append(module.register_forward_pre_hook(lambda *_, name=name: enter(name)))
-            handles.append(module.register_forward_hook(lambda *_, name=name: leave(name), prepend=True))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _record(model: nn.Module, layers: dict[str, nn.Module], inputs: tuple[Any, ...]) -> dict[str, list[str]]:
-    """What computed each layer."""
-    computed_by: dict[str, list[str]] = defaultdict(list)
-    with Recorder() as recorder:
-
-        def enter(name: str) -> None:
-            recorder.calls.clear()
-
-        def leave(name: str) -> None:
-            computed_by[name] += [call.label for call in recorder.calls]
-
-        with _hooked(layers, enter, leave):
-            model(*inputs)
-    return computed_by
-
-
-def _time(
-    model: nn.Module, layers: dict[str, nn.Module], inputs: tuple[Any, ...]
-) -> tuple[float, dict[str, float]]:
-    """Seconds of one run: of the model, and of each layer."""
-    seconds = dict.fromkeys(layers, 0.0)
-
-    def enter(name: str) -> None:
-        seconds[name] -= perf_counter()
-
-    def leave(name: str) -> None:
-        seconds[name] += perf_counter()
-
-    with _hooked(layers, enter, leave):
-        start = perf_counter()
-        model(*inputs)
-        total = perf_counter() - start
-    return total, seconds
+def _measured(layer: Layer) -> list[Row]:
+    """A line for each call of a layer; the first one has what is known of them together."""
+    first = [_named(layer), _ms(layer.seconds), _ms(layer.torch_seconds), f"{layer.share or 0:.1%}"]
+    if not layer.calls:
+        said = [["not called", "-", layer.status]]
+    elif not layer.converted:
+        said = [["torch", "-", layer.status]]
+    else:
+        said = [
+            [call.plan["algorithm"], call.plan["kernel"] or "-", call.problem]
+            if isinstance(call, Choice)
+            else [call.label, "-", str(call)]
+            for call in layer.calls
+        ]
+    return [[*first, *said[0]], *([""] * len(first) + more for more in said[1:])]
