@@ -32,6 +32,8 @@ struct F32 {
   CONVEXT_INLINE void store(T* p) const { _mm512_storeu_ps(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
   static CONVEXT_INLINE F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
+  static CONVEXT_INLINE F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+  static CONVEXT_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
   // See scalar.h. One two-source permute each: an index of 16 or more takes from b.
   template <int D>
@@ -94,6 +96,8 @@ struct F64 {
   CONVEXT_INLINE void store(T* p) const { _mm512_storeu_pd(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_pd(p, mask(n), v); }
   static CONVEXT_INLINE F64 add(F64 a, F64 b) { return {_mm512_add_pd(a.v, b.v)}; }
+  static CONVEXT_INLINE F64 sub(F64 a, F64 b) { return {_mm512_sub_pd(a.v, b.v)}; }
+  static CONVEXT_INLINE F64 mul(F64 a, F64 b) { return {_mm512_mul_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 fma(F64 a, F64 b, F64 c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
   template <int D>
   static CONVEXT_INLINE F64 merge_low(F64 a, F64 b) {

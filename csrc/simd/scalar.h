@@ -45,6 +45,14 @@ struct ScalarVec {
     for (int i = 0; i < kLanes; ++i) a.v[i] += b.v[i];
     return a;
   }
+  static CONVEXT_INLINE ScalarVec sub(ScalarVec a, ScalarVec b) {
+    for (int i = 0; i < kLanes; ++i) a.v[i] -= b.v[i];
+    return a;
+  }
+  static CONVEXT_INLINE ScalarVec mul(ScalarVec a, ScalarVec b) {
+    for (int i = 0; i < kLanes; ++i) a.v[i] *= b.v[i];
+    return a;
+  }
   // a * b + c
   static CONVEXT_INLINE ScalarVec fma(ScalarVec a, ScalarVec b, ScalarVec c) {
     for (int i = 0; i < kLanes; ++i) c.v[i] += a.v[i] * b.v[i];
