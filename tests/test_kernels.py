@@ -248,3 +248,14 @@ def test_transpose_scatter(kernel: Kernel, side: str) -> None:
             src, dst = guarded(strided(block, (src_stride, 1)), side), nans(kernel, side, want.size)
             kernel.run(src=src, src_stride=src_stride, rows=rows, cols=cols, dst=dst, place=place)
             np.testing.assert_array_equal(dst, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("fma_chains"))
+def test_fma_chains(kernel: Kernel, side: str) -> None:
+    chains = np.arange(kernel.mr)
+    for steps in range(3):
+        total = nans(kernel, side, kernel.nr)
+        kernel.run(x=3.0, y=2.0, steps=steps, sum=total)
+        assert (total == chains.sum()).all()
+        chains = 3 * chains + 2

@@ -5,6 +5,7 @@
 
 #include "core/isa.h"
 #include "kernels/channel_stencil/channel_stencil.h"
+#include "kernels/fma_chains/fma_chains.h"
 #include "kernels/inner_product/inner_product.h"
 #include "kernels/outer_product/outer_product.h"
 #include "kernels/rows/rows.h"
@@ -56,6 +57,12 @@ const ChannelStencilKernels<T>& channel_stencil(Isa isa) {
 template <typename T>
 const TransposeKernels<T>& transposes(Isa isa) {
   constexpr const TransposeTable* kTables[] = {&kTransposeScalar, &kTransposeAvx2, &kTransposeAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const FmaChainsKernel<T>& fma_chains(Isa isa) {
+  constexpr const FmaChainsTable* kTables[] = {&kFmaChainsScalar, &kFmaChainsAvx2, &kFmaChainsAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

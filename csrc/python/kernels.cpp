@@ -51,7 +51,11 @@ void run_outer_product(OuterProductFn<T> fn, const Fields& fields) {
   fields.get("start", start), fields.get("bias", args.bias);
   args.rows = rows.data();
   args.start = static_cast<Start>(start);
-  fn(args);
+  // For benchmarks/, which run it again and again, in several threads.
+  int64_t repeats = 1;
+  fields.get("repeats", repeats);
+  const py::gil_scoped_release release;
+  for (int64_t i = 0; i < repeats; ++i) fn(args);
 }
 
 template <typename T>
@@ -145,6 +149,14 @@ void run_channel_spread(void (*fn)(const ChannelSpreadArgs<T>&), const Fields& f
   fn(args);
 }
 
+template <typename T>
+void run_fma_chains(void (*fn)(const FmaChainsArgs<T>&), const Fields& fields) {
+  FmaChainsArgs<T> args{};
+  fields.get("x", args.x), fields.get("y", args.y), fields.get("steps", args.steps), fields.get("sum", args.sum);
+  const py::gil_scoped_release release;  // see run_outer_product
+  fn(args);
+}
+
 struct Kernel {
   std::string name;
   std::function<void(const Fields&)> run;
@@ -181,6 +193,8 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   for (int mr = 1; mr <= channel.max_taps; ++mr)
     add("channel_weight_grad", mr, channel.lanes, run_channel_grad<T>, channel.weight_grad[mr - 1]);
   add("channel_bias_grad", 1, channel.lanes, run_channel_grad<T>, channel.bias_grad);
+  const FmaChainsKernel<T>& fma = fma_chains<T>(isa);
+  add("fma_chains", fma.chains, fma.lanes, run_fma_chains<T>, fma.fn);
   add("channel_spread", 1, channel.lanes, run_channel_spread<T>, channel.spread);
 }
 
