@@ -11,7 +11,7 @@ else is passed on to PyTorch.
 from convext import _requirements  # noqa: F401, I001
 
 from convext import _C, _integration, _vmap  # noqa: F401
-from convext.config import isa, set_isa, show_config
+from convext.config import disable, enable, enabled, isa, set_isa, show_config
 from convext.conversion import convert, revert
 from convext.explanation import explain
 from convext.functional import conv1d, conv2d, conv_transpose1d, conv_transpose2d
@@ -43,6 +43,9 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "convert",
+    "disable",
+    "enable",
+    "enabled",
     "explain",
     "isa",
     "report",

@@ -49,6 +49,50 @@ def isa(name: str) -> Iterator[None]:
         _C.set_isa(before)
 
 
+def enable() -> None:
+    """Lets convext compute whatever this process convolves on the CPU: no model is touched.
+
+    It takes over from :mod:`torch.nn.functional`, from models of :mod:`torch.nn` that were not converted, in
+    training and inference, and from what :func:`torch.compile` and :func:`torch.jit.trace` made of them, in every
+    thread. PyTorch's autograd, autocast and transforms stay in charge. What convext does not serve (three dimensions, other dtypes, quantized and
+    wrong calls) runs PyTorch's own kernels, as it does while convext is not enabled.
+
+    Calls nest: each :func:`disable` undoes one :func:`enable`. They may come at any time, from any thread,
+    and count for the convolutions that start afterwards.
+
+    Not reached is what does not call `aten::convolution`: inductor with `freezing`, and 1x1 convolutions that
+    `mode="max-autotune"` turns into products of matrices. :func:`convext.convert` reaches these too.
+
+    >>> layer, x = torch.nn.Conv2d(3, 8, 3), torch.randn(1, 3, 9, 9)
+    >>> convext.enable()
+    >>> y = layer(x)  # computed by convext
+    >>> convext.disable()
+    """
+    _C.enable()
+
+
+def disable() -> None:
+    """Undoes one :func:`enable`; does nothing if there is none to undo.
+
+    >>> convext.disable()
+    """
+    _C.disable()
+
+
+@contextmanager
+def enabled() -> Iterator[None]:
+    """:func:`enable` for the length of a `with` block; for all threads, as the setting is the process's.
+
+    >>> with convext.enabled():
+    ...     y = torch.nn.functional.conv1d(torch.ones(1, 1, 8), torch.ones(1, 1, 3))
+    """
+    _C.enable()
+    try:
+        yield
+    finally:
+        _C.disable()
+
+
 def show_config() -> str:
     """Describes convext in this process: versions, instruction sets, threads, settings, OpenMP runtimes.
 
@@ -66,6 +110,7 @@ def show_config() -> str:
         "torch": f"{torch.__version__} (built with {TORCH_VERSION})",
         "instruction set": f"{_C.isa()} (this machine: {_C.detected_isa()})",
         "threads": str(torch.get_num_threads()),
+        "takes over": "torch's convolutions" if _C.is_enabled() else "nothing (convext.enable() does)",
         "OpenMP": ", ".join(_openmp_runtimes()),
         "algorithms": ", ".join(_C.algorithms()),
         "environment": ", ".join(settings) or "nothing set",

@@ -1,7 +1,9 @@
 """What a swap-in convolution must keep: shapes, layouts, strides, dtypes, empty tensors."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -195,11 +197,23 @@ def test_empty_tensors_do_what_torch_does(name: str, case: str, bias: bool) -> N
 
 @pytest.mark.parametrize("kernel", (2, 3, 4, 5))
 @pytest.mark.parametrize("dilation", (1, 2))
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 def test_same_padding(kernel: int, dilation: int) -> None:
     keywords = {"padding": "same", "dilation": dilation}
     compare(*pair("conv1d", **keywords), [drawn(2, 3, 9), drawn(4, 3, kernel), drawn(4)])
     compare(*pair("conv2d", **keywords), [drawn(2, 3, 9, 10), drawn(4, 3, kernel, 3), drawn(4)])
+
+
+def test_same_padding_of_an_even_kernel_warns_as_torch_does() -> None:
+    texts = []
+    for f in pair("conv1d", padding="same"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.set_warn_always(True)
+            for kernel in (2, 3):
+                f(torch.randn(1, 1, 9), torch.randn(1, 1, kernel))
+            torch.set_warn_always(False)
+        texts.append([str(w.message).partition(" (Triggered")[0] for w in caught])
+    assert texts[0] == texts[1] and len(texts[0]) == 1
 
 
 @pytest.mark.parametrize("mode", PADDING_MODES)
@@ -217,6 +231,17 @@ def test_padding_modes_of_layers(mode: str, padding: object, bias: bool) -> None
             theirs._conv_forward,
             [drawn(2, 3, 5, 6), theirs.weight, theirs.bias],
         )
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+@pytest.mark.parametrize("formats", list(product(FORMATS, repeat=3)), ids="-".join)
+def test_layouts_with_padding_modes_of_layers(mode: str, formats: tuple[str, str, str]) -> None:
+    """The gradient of the input has the layout that torch's padding gives it."""
+    theirs = nn.Conv2d(4, 5, 3, padding=1, padding_mode=mode)
+    ours = convext.Conv2d(4, 5, 3, padding=1, padding_mode=mode)
+    tensors = torch.randn(2, 4, 6, 7), torch.randn(5, 4, 3, 3), torch.randn(2, 5, 6, 7)
+    x, w, gradient = (t.to(memory_format=FORMATS[f]) for t, f in zip(tensors, formats, strict=True))
+    compare(ours._conv_forward, theirs._conv_forward, [leaf(x), leaf(w), None], gradient)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,6 @@ from torch.testing._internal.common_modules import module_db
 
 import convext
 
-# Said once, of a copy that torch makes and convext does not.
-pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-
 NAMES = ("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
 OPS = {name: next(op for op in op_db if op.name == f"nn.functional.{name}") for name in NAMES}
 CLASSES = [f"{lazy}{kind}{n}d" for lazy in ("", "Lazy") for kind in ("Conv", "ConvTranspose") for n in (1, 2)]

@@ -15,6 +15,7 @@
 #include "algorithms/choose.h"
 #include "python/kernels.h"
 #include "torch/python_functions.h"
+#include "torch/takeover.h"
 
 namespace py = pybind11;
 
@@ -108,6 +109,9 @@ PYBIND11_MODULE(_C, m) {
     for (const Algorithm* a : all_algorithms()) names.emplace_back(a->name);
     return names;
   });
+  m.def("enable", &enable);
+  m.def("disable", &disable);
+  m.def("is_enabled", &is_enabled);
   add_kernels(m);
   m.def("plan", &plan_of, "problem"_a, "isa"_a = "", "algorithm"_a = "");
   m.def("explain", &reasons_of, "problem"_a, "isa"_a = "");

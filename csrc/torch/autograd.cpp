@@ -34,6 +34,7 @@ struct ConvNode : torch::autograd::Node {
   SymInt groups;
   std::string padding_mode;
   bool channels_last = false;
+  bool input_channels_last = false;  // the gradient of an input
 
   void release_variables() override {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -50,6 +51,7 @@ struct ConvNode : torch::autograd::Node {
     args.collect(groups);
     args.collect(padding_mode);
     args.collect(channels_last);
+    args.collect(input_channels_last);
   }
 
   variable_list apply_with_saved(const variable_list& gradients,
@@ -68,9 +70,8 @@ struct ConvNode : torch::autograd::Node {
 
  protected:
   Arguments arguments() const { return {stride, padding, dilation, groups, padding_mode, channels_last}; }
+  Arguments input_arguments() const { return {stride, padding, dilation, groups, padding_mode, input_channels_last}; }
 };
-
-Tensor channel_sum(const Tensor& t) { return t.sum(t.dim() == 3 ? c10::IntArrayRef{0, 2} : c10::IntArrayRef{0, 2, 3}); }
 
 // A number for each channel, as a tensor of these sizes.
 Tensor expand_channels(const Tensor& bias, SymIntArrayRef sizes) {
@@ -88,7 +89,7 @@ struct ConvOutputBackward : ConvNode {
     const Tensor& output = gradients[0];
     const bool bias = task_should_compute_output(2);
     if (task_should_compute_output(0))
-      results[0] = conv_input_grad(output, second.unpack(), {}, first_size, arguments());
+      results[0] = conv_input_grad(output, second.unpack(), {}, first_size, input_arguments());
     if (task_should_compute_output(1)) {
       auto [weight, sum] = conv_weight_grad(output, first.unpack(), second_size, arguments(), bias);
       results[1] = std::move(weight);
@@ -141,6 +142,12 @@ struct ConvWeightGradBackward : ConvNode {
   }
 };
 
+// torch.nn's padding modes pad a copy, and the gradient has the format that the gradient of padding gives it.
+bool is_input_grad_channels_last(const Tensor& input, const Arguments& a) {
+  if (a.padding_mode == "zeros") return a.channels_last;
+  return a.padding_mode != "circular" && input.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+}
+
 // The node of a call, or null if nothing needs a gradient.
 template <typename Node>
 c10::intrusive_ptr<Node> make_node(const Tensor& first, const Tensor& second, const std::optional<Tensor>& bias,
@@ -159,6 +166,7 @@ c10::intrusive_ptr<Node> make_node(const Tensor& first, const Tensor& second, co
   node->groups = a.groups;
   node->padding_mode = a.padding_mode;
   node->channels_last = a.channels_last;
+  node->input_channels_last = is_input_grad_channels_last(first, a);
   return node;
 }
 

@@ -1,6 +1,4 @@
-// What users call. Here, above autograd, is the choice between convext and aten: convext computes dense
-// float32 and float64 tensors on the CPU; everything else goes to aten with the same arguments, and so does
-// every call that is wrong, so that errors are torch's own.
+// What users call. Here, above autograd, is the choice between convext and aten.
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/conv1d_ops.h>
@@ -10,13 +8,11 @@
 #include <ATen/ops/pad.h>
 #include <torch/library.h>
 
-#include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <optional>
 #include <string_view>
 
-#include "torch/layout.h"
+#include "torch/geometry.h"
 #include "torch/operators.h"
 #include "torch/problem.h"
 
@@ -43,53 +39,12 @@ struct Aten<2> {
   using ConvTranspose = at::_ops::conv_transpose2d_input;
 };
 
+// Whether these tensors are convext's to compute, with or without a batch. Autocast computes float32 in bfloat16
+// or float16, which aten does.
 template <size_t N>
-using Numbers = std::array<SymInt, N>;
-
-// The list with one number for each dimension, or nothing if it has a wrong length.
-template <size_t N>
-std::optional<Numbers<N>> broadcast(SymIntArrayRef list) {
-  if (list.size() != 1 && list.size() != N) return std::nullopt;
-  Numbers<N> numbers;
-  for (size_t i = 0; i < N; ++i) numbers[i] = list[list.size() == 1 ? 0 : i];
-  return numbers;
-}
-
-// Whether a condition on sizes holds; what cannot be known while tracing is taken to hold.
-bool holds(const c10::SymBool& condition) { return TORCH_GUARD_OR_TRUE(condition); }
-
-template <size_t N>
-bool all_at_least(const Numbers<N>& numbers, int64_t least) {
-  return std::all_of(numbers.begin(), numbers.end(), [&](const SymInt& n) { return holds(n.sym_ge(least)); });
-}
-
-// factor * count, far enough from the limits of 64 bits to be added to other sizes.
-SymInt product(const SymInt& factor, const SymInt& count) {
-  constexpr int64_t kLimit = int64_t{1} << 60;
-  const auto f = factor.maybe_as_int(), c = count.maybe_as_int();
-  if (f && c)
-    TORCH_CHECK(*c == 0 || (*f <= kLimit / std::abs(*c) && *f >= -kLimit / std::abs(*c)),
-                "convext: the sizes of this convolution overflow 64 bits (", *f, " x ", *c, ")");
-  return factor * count;
-}
-
-bool is_ours(const Tensor& t) {
-  if (!t.device().is_cpu() || t.layout() != at::kStrided || t.is_nested()) return false;
-  return t.scalar_type() == at::kDouble ||
-         (t.scalar_type() == at::kFloat && !at::autocast::is_autocast_enabled(at::kCPU));  // autocast: to bfloat16
-}
-
-bool is_like(const Tensor& t, const Tensor& input) { return t.scalar_type() == input.scalar_type() && is_ours(t); }
-
-bool has_bias(const std::optional<Tensor>& bias) { return bias.has_value() && bias->defined(); }
-
-// Whether convext computes tensors of these kinds and numbers of dimensions. Empty ones are left to torch,
-// which refuses some of them.
-bool are_ours(size_t spatial, const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias) {
-  const int64_t dims = static_cast<int64_t>(spatial) + 2;
-  return is_ours(input) && is_like(weight, input) && weight.dim() == dims &&
-         (input.dim() == dims || input.dim() == dims - 1) && holds(input.sym_numel().sym_gt(0)) &&
-         holds(weight.sym_numel().sym_gt(0)) && (!has_bias(bias) || (is_like(*bias, input) && bias->dim() == 1));
+bool are_computed(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias) {
+  const bool is_cast = input.scalar_type() == at::kFloat && at::autocast::is_autocast_enabled(at::kCPU);
+  return !is_cast && (input.dim() == N + 2 || input.dim() == N + 1) && are_ours(input, weight, bias);
 }
 
 // A batch of one around an input without a batch, and the same undone.
@@ -102,11 +57,6 @@ template <size_t N>
 Tensor like_input(const Tensor& result, const Tensor& input) {
   return input.dim() == N + 2 ? result : result.squeeze(0);
 }
-
-template <size_t N>
-struct Padding {
-  Numbers<N> before, after;
-};
 
 // The padding that "valid", "same" or "full" means; nothing if it means none here.
 template <size_t N>
@@ -130,49 +80,17 @@ std::optional<Padding<N>> named_padding(std::string_view name, const Tensor& wei
   return padding;
 }
 
-// Whether a padding mode takes this much padding on one side.
-bool is_allowed(PaddingMode mode, const SymInt& padding, const SymInt& size) {
-  switch (mode) {
-    case PaddingMode::kZeros:
-      return holds(padding.sym_ge(0));
-    case PaddingMode::kReflect:
-      return holds(padding.sym_lt(size));
-    case PaddingMode::kCircular:
-      return holds(padding.sym_le(size));
-    case PaddingMode::kReplicate:
-      return true;
-  }
-  return false;
-}
-
 // The convolution, or nothing if it is not convext's to compute.
 template <size_t N>
 std::optional<Tensor> try_conv(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
-                               SymIntArrayRef stride_list, const std::optional<Padding<N>>& padding,
-                               SymIntArrayRef dilation_list, const SymInt& groups, std::string_view padding_mode) {
+                               SymIntArrayRef stride, const std::optional<Padding<N>>& padding, SymIntArrayRef dilation,
+                               const SymInt& groups, std::string_view padding_mode) {
   const PaddingMode mode = parse_padding_mode(padding_mode);
-  const auto stride = broadcast<N>(stride_list), dilation = broadcast<N>(dilation_list);
-  if (!are_ours(N, input, weight, bias) || !padding || !stride || !dilation || !all_at_least(*stride, 1) ||
-      !all_at_least(*dilation, 1) || !holds(groups.sym_ge(1)))
-    return std::nullopt;
+  if (!are_computed<N>(input, weight, bias)) return std::nullopt;
   const Tensor x = batched<N>(input);
-  const SymInt oc = weight.sym_size(0);
-  if (!holds(x.sym_size(1).sym_eq(weight.sym_size(1) * groups)) || !holds((oc % groups).sym_eq(0)) ||
-      (has_bias(bias) && !holds(bias->sym_size(0).sym_eq(oc))))
-    return std::nullopt;
-  Numbers<N> output_size;
-  for (size_t i = 0; i < N; ++i) {
-    const SymInt size = x.sym_size(i + 2), before = product(padding->before[i], 1),
-                 after = product(padding->after[i], 1);
-    if (!is_allowed(mode, before, size) || !is_allowed(mode, after, size)) return std::nullopt;
-    const SymInt last = size + before + after - product((*dilation)[i], weight.sym_size(i + 2) - 1) - 1;
-    if (!holds(last.sym_ge(0))) return std::nullopt;
-    output_size[i] = last / (*stride)[i] + 1;
-  }
-  // torch's circular padding makes a contiguous copy; the others keep the memory format.
-  const bool channels_last = is_channels_last(mode == PaddingMode::kCircular ? weight : x, weight);
-  return like_input<N>(conv_output(x, weight, bias, output_size,
-                                   {*stride, padding->before, *dilation, groups, padding_mode, channels_last}),
+  const auto geometry = conv_geometry<N>(x, weight, bias, stride, padding, dilation, groups, mode);
+  if (!geometry) return std::nullopt;
+  return like_input<N>(conv_output(x, weight, bias, geometry->result_size, geometry->arguments(groups, padding_mode)),
                        input);
 }
 
@@ -199,11 +117,25 @@ Tensor conv(const Tensor& input, const Tensor& weight, const std::optional<Tenso
   return Aten<N>::Conv::call(input, weight, bias, stride, padding, dilation, groups);
 }
 
+// As torch does, though nothing is copied here.
+template <size_t N>
+void warn_of_uneven_padding(const Padding<N>& sides) {
+  for (size_t i = 0; i < N; ++i) {
+    if (holds(sides.before[i].sym_eq(sides.after[i]))) continue;
+    TORCH_WARN_ONCE(
+        "Using padding='same' with even kernel lengths and odd dilation may require a zero-padded copy of the input "
+        "be created");
+  }
+}
+
 template <size_t N>
 Tensor conv_padding(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, SymIntArrayRef stride,
                     std::string_view padding, SymIntArrayRef dilation, SymInt groups, std::string_view padding_mode) {
   const auto sides = named_padding<N>(padding, weight, stride, dilation);
-  if (auto result = try_conv<N>(input, weight, bias, stride, sides, dilation, groups, padding_mode)) return *result;
+  if (auto result = try_conv<N>(input, weight, bias, stride, sides, dilation, groups, padding_mode)) {
+    if (padding == "same" && padding_mode == "zeros") warn_of_uneven_padding(*sides);
+    return *result;
+  }
   if (sides && padding_mode != "zeros")
     return aten_padded<N>(input, weight, bias, stride, *sides, dilation, groups, padding_mode);
   if (sides && padding == "full")  // torch has no word for it
@@ -213,30 +145,13 @@ Tensor conv_padding(const Tensor& input, const Tensor& weight, const std::option
 
 template <size_t N>
 std::optional<Tensor> try_conv_transpose(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
-                                         SymIntArrayRef stride_list, SymIntArrayRef padding_list,
-                                         SymIntArrayRef output_padding_list, const SymInt& groups,
-                                         SymIntArrayRef dilation_list) {
-  const auto stride = broadcast<N>(stride_list), padding = broadcast<N>(padding_list),
-             output_padding = broadcast<N>(output_padding_list), dilation = broadcast<N>(dilation_list);
-  if (!are_ours(N, input, weight, bias) || !stride || !padding || !output_padding || !dilation ||
-      !all_at_least(*stride, 1) || !all_at_least(*padding, 0) || !all_at_least(*output_padding, 0) ||
-      !all_at_least(*dilation, 1) || !holds(groups.sym_ge(1)))
-    return std::nullopt;
+                                         SymIntArrayRef stride, SymIntArrayRef padding, SymIntArrayRef output_padding,
+                                         const SymInt& groups, SymIntArrayRef dilation) {
+  if (!are_computed<N>(input, weight, bias)) return std::nullopt;
   const Tensor x = batched<N>(input);
-  if (!holds(x.sym_size(1).sym_eq(weight.sym_size(0))) || !holds((weight.sym_size(0) % groups).sym_eq(0)) ||
-      (has_bias(bias) && !holds(bias->sym_size(0).sym_eq(weight.sym_size(1) * groups))))
-    return std::nullopt;
-  Numbers<N> size;
-  for (size_t i = 0; i < N; ++i) {
-    const SymInt &s = (*stride)[i], &d = (*dilation)[i], &more = (*output_padding)[i];
-    if (!holds(more.sym_lt(s.max(d)))) return std::nullopt;
-    size[i] = product(s, x.sym_size(i + 2) - 1) + product(d, weight.sym_size(i + 2) - 1) - product((*padding)[i], 2) +
-              product(more, 1) + 1;
-    if (!holds(size[i].sym_ge(1))) return std::nullopt;
-  }
-  return like_input<N>(conv_input_grad(x, weight, bias, size,
-                                       {*stride, *padding, *dilation, groups, "zeros", is_channels_last(x, weight)}),
-                       input);
+  const auto geometry = conv_transpose_geometry<N>(x, weight, bias, stride, padding, output_padding, groups, dilation);
+  if (!geometry) return std::nullopt;
+  return like_input<N>(conv_input_grad(x, weight, bias, geometry->result_size, geometry->arguments(groups)), input);
 }
 
 template <size_t N>

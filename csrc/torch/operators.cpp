@@ -1,5 +1,6 @@
 #include "torch/operators.h"
 
+#include <ATen/core/Tensor.h>
 #include <torch/library.h>
 
 #include <string>
@@ -42,6 +43,10 @@ const c10::TypedOperatorHandle<ConvSignature>& conv_input_grad_op() {
 const c10::TypedOperatorHandle<WeightGradSignature>& conv_weight_grad_op() {
   static const auto op = find<WeightGradSignature>("convext::conv_weight_grad");
   return op;
+}
+
+at::Tensor channel_sum(const at::Tensor& t) {
+  return t.sum(t.dim() == 3 ? c10::IntArrayRef{0, 2} : c10::IntArrayRef{0, 2, 3});
 }
 
 TORCH_LIBRARY(convext, m) {

@@ -16,7 +16,7 @@ namespace convext {
 
 // The arguments that the three have in common. `padding` is what lies before (above, left); what lies
 // after follows from the sizes. `channels_last` is the memory format of the result, whatever the operands have:
-// the gradients of a convolution have the format of the convolution.
+// the gradients of a convolution have the format of the convolution, unless a padding mode changes it.
 struct Arguments {
   c10::SymIntArrayRef stride, padding, dilation;
   const c10::SymInt& groups;
@@ -57,5 +57,8 @@ inline std::tuple<at::Tensor, at::Tensor> conv_weight_grad(const at::Tensor& out
   return conv_weight_grad_op().call(output, input, kernel_size, a.stride, a.padding, a.dilation, a.groups,
                                     a.padding_mode, bias, a.channels_last);
 }
+
+// The sum over all but the channels: the gradient of a bias.
+at::Tensor channel_sum(const at::Tensor& t);
 
 }  // namespace convext
