@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from examples.compare import Batch, Training, agreement, race, rms, swapped_copy, train
 from examples.models import TCN
-from examples.part import CONVEXT, GREY, TORCH, Result, Track, plot_losses, save
+from examples.part import Result, Track, plot_losses, save
+from examples.style import CONVEXT, GREY, TORCH
 
 TEST = 320  # samples, the last ones of 1,024: one beat
 SCALE = 100.0  # recorded units to one of the network's

@@ -1,37 +1,18 @@
-"""What the four parts of the demo share: the form of a result, the plot style, the plot of two losses."""
+"""What the four parts of the demo share: the form of a result, the plot of two losses."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from examples.compare import Agreement, Times, Training
+from examples.style import CONVEXT, TORCH
 
 # (number of steps, what they are) -> the steps' indices; shows progress while they are consumed.
 Track = Callable[[int, str], Iterable[int]]
-
-TORCH, CONVEXT, GREY = "#d9822b", "#1f5fa8", "#777777"
-plt.rcParams.update(
-    {
-        "axes.grid": True,
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlelocation": "left",
-        "axes.titlesize": "medium",
-        "figure.constrained_layout.use": True,
-        "figure.dpi": 120,
-        "figure.titlesize": "large",
-        "grid.alpha": 0.25,
-        "legend.frameon": False,
-    }
-)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from examples import digits
 from examples.compare import Batch, Training, agreement, race, swapped_copy, train
 from examples.models import TNet
-from examples.part import CONVEXT, GREY, Result, Track, plot_losses, save
+from examples.part import Result, Track, plot_losses, save
+from examples.style import CONVEXT, GREY
 
 TIMED = 128  # digits in the comparison of outputs and times
 POINTS = 64  # of each digit; drawn with replacement, for the maximum over points does not see repetitions

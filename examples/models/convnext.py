@@ -30,7 +30,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
         y = self.scale * self.narrow(F.gelu(self.widen(y)))
-        return x + y.permute(0, 3, 1, 2)
+        added: Tensor = x + y.permute(0, 3, 1, 2)
+        return added
 
 
 class ConvNeXtT(nn.Module):
