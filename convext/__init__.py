@@ -11,7 +11,7 @@ else is passed on to PyTorch.
 from convext import _requirements  # noqa: F401, I001
 
 from convext import _C, _integration, _vmap  # noqa: F401
-from convext.config import disable, enable, enabled, isa, set_isa, show_config
+from convext.config import disable, enable, enabled, isa, set_float32_precision, set_isa, show_config
 from convext.conversion import convert, revert
 from convext.explanation import explain
 from convext.functional import conv1d, conv2d, conv_transpose1d, conv_transpose2d
@@ -50,6 +50,7 @@ __all__ = [
     "isa",
     "report",
     "revert",
+    "set_float32_precision",
     "set_isa",
     "show_config",
 ]

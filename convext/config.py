@@ -49,6 +49,26 @@ def isa(name: str) -> Iterator[None]:
         _C.set_isa(before)
 
 
+def set_float32_precision(precision: str) -> None:
+    """Sets how exact sums shall be, for all threads of this process from now on.
+
+    It governs float64 too; the name is that of :func:`torch.set_float32_matmul_precision`.
+
+    Args:
+        precision: "high" (the default) lets Winograd's and Fourier's transforms serve where they are faster:
+            fewer multiplications, a rounding error of at most a few times that of the direct sum, and numbers
+            that would sum exactly (small integers) may be off in the last digits. "highest" allows direct
+            sums only.
+
+    Raises:
+        ValueError: for another name.
+
+    >>> convext.set_float32_precision("highest")
+    >>> convext.set_float32_precision("high")
+    """
+    _C.set_float32_precision(precision)
+
+
 def enable() -> None:
     """Lets convext compute whatever this process convolves on the CPU: no model is touched.
 
@@ -110,6 +130,7 @@ def show_config() -> str:
         "torch": f"{torch.__version__} (built with {TORCH_VERSION})",
         "instruction set": f"{_C.isa()} (this machine: {_C.detected_isa()})",
         "threads": str(torch.get_num_threads()),
+        "precision": _C.float32_precision(),
         "takes over": "torch's convolutions" if _C.is_enabled() else "nothing (convext.enable() does)",
         "OpenMP": ", ".join(_openmp_runtimes()),
         "algorithms": ", ".join(_C.algorithms()),

@@ -14,6 +14,7 @@
 
 #include "core/context.h"
 #include "core/isa.h"
+#include "core/precision.h"
 #include "core/problem.h"
 
 namespace convext {
@@ -24,6 +25,7 @@ enum class Arrangement : uint8_t;
 // How to choose: read once a call from the process-wide settings, or set by a test.
 struct Policy {
   Isa isa = Isa::kScalar;
+  Precision precision = Precision::kHigh;
   std::string_view algorithm = {};  // if not empty: this one, profitable or not
 };
 
@@ -78,6 +80,7 @@ struct Algorithm {
   const char* (*profitable)(const ConvProblem&, const Policy&);
   Plan (*plan)(const ConvProblem&, const Policy&);
   void (*run)(const ConvProblem&, const Plan&, const Operands&, const Context&);
+  double error_factor = 1;  // how many times the error bound of a direct sum it needs
 };
 
 }  // namespace convext

@@ -26,6 +26,7 @@ Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& pol
 // Why an algorithm is not taken, or nullptr; then the plan is made.
 const char* objection(const Algorithm& a, const ConvProblem& problem, const Policy& policy, Plan& plan) {
   if (const char* reason = a.supports(problem)) return reason;
+  if (a.error_factor > 1 && policy.precision == Precision::kHighest) return "precision 'highest': direct sums only";
   if (const char* reason = a.profitable(problem, policy)) return reason;
   plan = plan_with(a, problem, policy);
   return plan.workspace.thread_bytes > kMaxThreadBytes ? "its smallest blocks need more than 2 MiB a thread" : nullptr;

@@ -23,7 +23,7 @@ namespace convext {
 namespace {
 
 Policy policy_of(const std::string& isa, const std::string& algorithm) {
-  return {isa.empty() ? isa_cap() : parse_isa(isa), algorithm};
+  return {isa.empty() ? isa_cap() : parse_isa(isa), float_precision(), algorithm};
 }
 
 py::dict plan_of(const std::string& text, const std::string& isa, const std::string& algorithm) {
@@ -109,6 +109,14 @@ PYBIND11_MODULE(_C, m) {
     for (const Algorithm* a : all_algorithms()) names.emplace_back(a->name);
     return names;
   });
+  m.def("error_factors", [] {
+    std::map<std::string, double> factors;
+    for (const Algorithm* a : all_algorithms()) factors.emplace(a->name, a->error_factor);
+    return factors;
+  });
+  m.def("float32_precision", [] { return to_string(float_precision()); });
+  m.def("set_float32_precision",
+        [](const std::string& name) { set_float_precision(parse_precision(name)); }, "precision"_a);
   m.def("enable", &enable);
   m.def("disable", &disable);
   m.def("is_enabled", &is_enabled);

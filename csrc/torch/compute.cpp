@@ -48,7 +48,7 @@ void run_verbosely(const ConvProblem& problem, const Plan& plan, const Operands&
 int threads() { return at::in_parallel_region() ? 1 : at::get_num_threads(); }
 
 void compute_dense(const ConvProblem& problem, const Operands& operands) {
-  const Plan plan = choose(problem, {.isa = isa_cap()});
+  const Plan plan = choose(problem, {.isa = isa_cap(), .precision = float_precision()});
   Context context{.threads = threads()};
   const size_t bytes = plan.workspace.total(context.threads);
   c10::DataPtr workspace;  // torch aligns to 64 bytes
