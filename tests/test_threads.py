@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,22 +21,22 @@ import convext
 THREADS = (1, 2, 3, 7, 64)
 
 # More work than one thread takes in one step, so that threads share it; and too little for all of them.
+SHAPES = [
+    conv1d(32, 48, 700, 3, dilation=2, padding=(4, 0), n=3),
+    conv1d(64, 96, 128, 1, n=3),
+    conv1d(24, 24, 500, 31, g=24, padding=(15, 15), n=2),
+    conv2d(40, 70, (17, 19), (3, 3), padding=grid.SAME, n=3),
+    conv2d(40, 70, (17, 19), (1, 1), n=3),
+    conv2d(40, 70, (17, 19), (1, 1), stride=(2, 2), n=3),
+    conv2d(3, 32, (60, 61), (7, 7), stride=(2, 2), padding=((3, 3), (3, 3)), n=2),
+    conv2d(48, 48, (30, 31), (3, 3), g=48, padding=grid.SAME, n=2),
+    conv2d(24, 48, (20, 21), (5, 5), g=24, stride=(2, 2), padding=((2, 2), (2, 2)), n=2),
+    conv2d(32, 48, (20, 21), (3, 3), g=8, padding=grid.SAME, n=2),
+    conv2d(2, 3, (3, 4), (2, 2)),
+]
 PROBLEMS = [
     problem.on(pass_, dtype, bias=1)
-    for problem in (
-        conv1d(32, 48, 700, 3, dilation=2, padding=(4, 0), n=3),
-        conv1d(64, 96, 128, 1, n=3),
-        conv1d(24, 24, 500, 31, g=24, padding=(15, 15), n=2),
-        conv2d(40, 70, (17, 19), (3, 3), padding=grid.SAME, n=3),
-        conv2d(40, 70, (17, 19), (1, 1), n=3),
-        conv2d(40, 70, (17, 19), (1, 1), stride=(2, 2), n=3),
-        conv2d(3, 32, (60, 61), (7, 7), stride=(2, 2), padding=((3, 3), (3, 3)), n=2),
-        conv2d(48, 48, (30, 31), (3, 3), g=48, padding=grid.SAME, n=2),
-        conv2d(24, 48, (20, 21), (5, 5), g=24, stride=(2, 2), padding=((2, 2), (2, 2)), n=2),
-        conv2d(32, 48, (20, 21), (3, 3), g=8, padding=grid.SAME, n=2),
-        conv2d(48, 48, (30, 31), (3, 3), g=48, padding=grid.SAME, n=2, input="nhwc", output="nhwc"),
-        conv2d(2, 3, (3, 4), (2, 2)),
-    )
+    for problem in SHAPES + [replace(p, **grid.CHANNELS_LAST) for p in SHAPES if p.kh * p.ih > 1]
     for pass_ in PASSES
     for dtype in ("f32", "f64")
 ]

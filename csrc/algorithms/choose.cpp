@@ -8,11 +8,11 @@
 
 namespace convext {
 
-extern const Algorithm kPointwise, kDepthwiseChannels, kDepthwise, kGrouped, kDense, kReference;
+extern const Algorithm kPointwise, kDepthwiseChannels, kDepthwise, kFft, kGrouped, kDense, kChannelsLast, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
-    &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped, &kDense, &kReference,
+    &kFft, &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped, &kDense, &kChannelsLast, &kReference,
 };
 
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {

@@ -11,6 +11,12 @@ inline const char* needs_channels_first(const ConvProblem& p) {
   return first ? nullptr : "an operand is channels last";
 }
 
+inline const char* needs_channels_last(const ConvProblem& p) {
+  const bool weight = p.weight_layout == Layout::kChannelsLast || p.taps() == 1 || p.ic_per_group() == 1;
+  const bool last = p.input_layout == Layout::kChannelsLast && p.output_layout == Layout::kChannelsLast && weight;
+  return last ? nullptr : "an operand is channels first";
+}
+
 inline const char* needs_border_fold(const ConvProblem& p) {
   return p.pass == Pass::kInputGrad && p.padding_mode != PaddingMode::kZeros
              ? "the input gradient of this padding mode folds the border"

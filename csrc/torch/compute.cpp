@@ -47,8 +47,7 @@ void run_verbosely(const ConvProblem& problem, const Plan& plan, const Operands&
 
 int threads() { return at::in_parallel_region() ? 1 : at::get_num_threads(); }
 
-void compute_dense(const ConvProblem& problem, const Operands& operands) {
-  const Plan plan = choose(problem, {.isa = isa_cap(), .precision = float_precision()});
+void compute_dense(const ConvProblem& problem, const Plan& plan, const Operands& operands) {
   Context context{.threads = threads()};
   const size_t bytes = plan.workspace.total(context.threads);
   c10::DataPtr workspace;  // torch aligns to 64 bytes
@@ -85,7 +84,7 @@ void compute_folded(const ConvProblem& problem, const Tensors& t) {
   Operands operands = t.operands();
   operands.input = gradient.const_data_ptr();
   operands.bias = nullptr;
-  compute_dense(padded, operands);
+  compute_dense(padded, choose(padded, {.isa = isa_cap(), .precision = float_precision()}), operands);
   const Operands whole = t.operands();
   fold_border(problem, gradient.const_data_ptr(), whole.bias, t.input.mutable_data_ptr(), threads());
 }
@@ -101,19 +100,42 @@ void fill(Pass pass, Tensors& t) {
     result.add_(t.bias.view(result.dim() == 3 ? IntArrayRef{-1, 1} : IntArrayRef{-1, 1, 1}));
 }
 
-// The one place that decides on the layouts that algorithms see: all tensors are made channels-first, and a
-// channels_last result is converted in the end.
+// Whether the images are channels_last, or most of their numbers are; images that are neither do not count.
+bool mostly_channels_last(const Tensors& t) {
+  int64_t more = 0;
+  for (const Tensor* image : {&t.input, &t.output}) {
+    const bool first = image->is_contiguous(),
+               last = image->dim() == 4 && image->is_contiguous(at::MemoryFormat::ChannelsLast);
+    if (first != last) more += last ? image->numel() : -image->numel();
+  }
+  return more > 0;
+}
+
+// The one place that decides on the layouts that algorithms see. All tensors are given the one that most have,
+// channels_last only if it has an algorithm that is worth it, and a result of another is converted in the end.
 void compute(const ConvProblem& problem, Tensors t) {
   if (t.input.numel() == 0 || t.weight.numel() == 0 || t.output.numel() == 0) return fill(problem.pass, t);
+  const Policy policy{.isa = isa_cap(), .precision = float_precision()};
+  ConvProblem seen = problem;
+  Plan plan;
+  const bool last = mostly_channels_last(t);
+  if (last) {
+    seen.input_layout = seen.weight_layout = seen.output_layout = Layout::kChannelsLast;
+    plan = choose(seen, policy);
+  }
+  const bool native = last && plan.algorithm->name != "reference";
+  const auto format = native ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
   Tensor& buffer = t.result(problem.pass);
   const Tensor result = buffer;
-  if (!result.is_contiguous()) buffer = at::empty_like(result, {}, at::MemoryFormat::Contiguous);
-  for (Tensor* tensor : {&t.input, &t.weight, &t.output}) *tensor = tensor->contiguous();
+  if (!result.is_contiguous(format)) buffer = at::empty_like(result, {}, format);
+  for (Tensor* tensor : {&t.input, &t.weight, &t.output}) *tensor = tensor->contiguous(format);
   if (t.bias.defined()) t.bias = t.bias.contiguous();
-  if (problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros)
+  if (native)
+    compute_dense(seen, plan, t.operands());
+  else if (problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros)
     compute_folded(problem, t);
   else
-    compute_dense(problem, t.operands());
+    compute_dense(problem, choose(problem, policy), t.operands());
   if (!buffer.is_same(result)) result.copy_(buffer);
 }
 

@@ -114,6 +114,8 @@ TAILS = [
     *(conv2d(c, c, (4, 5), (3, 3), g=c, padding=SAME, n=2) for c in CHANNELS),
 ]
 
+CHANNELS_LAST = {"input": "nhwc", "weight": "nhwc", "output": "nhwc"}
+
 
 def _all_passes(problems: list[Problem], dtypes: tuple[str, ...]) -> list[Problem]:
     """Each problem for each pass and dtype; every other one has a bias."""
@@ -128,26 +130,31 @@ def _all_passes(problems: list[Problem], dtypes: tuple[str, ...]) -> list[Proble
 GRID = list(
     dict.fromkeys(
         _all_passes(ONE_DIMENSIONAL + TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES + LAYOUTS, ("f32", "f64"))
-        + _all_passes(TAILS, ("f32",))
+        + _all_passes(
+            [replace(p, **CHANNELS_LAST) for p in TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES], ("f32", "f64")
+        )
+        + _all_passes(TAILS + [replace(p, **CHANNELS_LAST) for p in TAILS if p.kh * p.ih > 1], ("f32",))
     )
 )
 
 # Large enough that a root of a mean square says something, and that sums are long.
+LARGE = [
+    conv1d(64, 128, 100, 1, n=4),
+    conv1d(32, 32, 128, 3, dilation=4, padding=(4, 4), n=4),
+    conv1d(8, 8, 200, 31, g=8, padding=(15, 15), n=2),
+    conv2d(256, 64, (14, 14), (1, 1), n=2),
+    conv2d(64, 128, (14, 14), (1, 1), stride=(2, 2), n=2),
+    conv2d(64, 64, (14, 14), (3, 3), padding=SAME, n=2),
+    conv2d(32, 48, (15, 15), (3, 3), stride=(2, 2), padding=SAME, n=4),
+    conv2d(3, 32, (33, 33), (7, 7), stride=(2, 2), padding=((3, 3), (3, 3)), n=2),
+    conv2d(32, 32, (28, 28), (3, 3), g=32, padding=SAME, n=4),
+    conv2d(16, 32, (20, 20), (5, 5), g=16, padding=((2, 2), (2, 2)), n=2),
+    conv2d(64, 64, (10, 10), (3, 3), g=16, padding=SAME, n=2),
+]
+# Channels last is left to converted copies where channels do not fill the lanes.
 ACCURACY = [
     problem.on(pass_, dtype)
-    for problem in (
-        conv1d(64, 128, 100, 1, n=4),
-        conv1d(32, 32, 128, 3, dilation=4, padding=(4, 4), n=4),
-        conv1d(8, 8, 200, 31, g=8, padding=(15, 15), n=2),
-        conv2d(256, 64, (14, 14), (1, 1), n=2),
-        conv2d(64, 128, (14, 14), (1, 1), stride=(2, 2), n=2),
-        conv2d(64, 64, (14, 14), (3, 3), padding=SAME, n=2),
-        conv2d(32, 48, (15, 15), (3, 3), stride=(2, 2), padding=SAME, n=4),
-        conv2d(3, 32, (33, 33), (7, 7), stride=(2, 2), padding=((3, 3), (3, 3)), n=2),
-        conv2d(32, 32, (28, 28), (3, 3), g=32, padding=SAME, n=4),
-        conv2d(16, 32, (20, 20), (5, 5), g=16, padding=((2, 2), (2, 2)), n=2),
-        conv2d(64, 64, (10, 10), (3, 3), g=16, padding=SAME, n=2),
-    )
+    for problem in LARGE + [replace(p, **CHANNELS_LAST) for p in LARGE if p.ic // p.g >= 16]
     for pass_ in PASSES
     for dtype in ("f32", "f64")
 ]

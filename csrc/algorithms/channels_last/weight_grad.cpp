@@ -1,0 +1,326 @@
+// Weight gradient:
+//
+//   gradient[oc][tap][ic]  =  sum over pixels  output[pixel][oc] * input[pixel moved by the tap][ic]
+//
+// A step is a pixel: numbers of the one image are broadcast, the other's fill the lanes. With input channels in
+// the lanes the sums are in the gradient's order; with output channels, for few input channels (stems), they are
+// transposed in the end. The lanes' image is copied, so that what a tile reads stays in L1.
+#include "algorithms/channels_last/channels_last.h"
+#include "algorithms/channels_last/pixel_panel.h"
+#include "algorithms/tiling.h"
+#include "core/parallel.h"
+#include "core/scratch.h"
+
+namespace convext {
+namespace {
+
+template <typename T>
+class PixelWeightGrad {
+ public:
+  PixelWeightGrad(const ConvProblem& problem, Isa isa, const Blocks& blocks)
+      : p_(as_one_image(problem)),
+        blocks_(blocks),
+        tiles_(outer_product<T>(isa)),
+        transpose_(transpose<T>(isa)),
+        row_kernels_(convext::rows<T>(isa)),
+        input_{output_axis(PaddingMode::kReplicate, p_.oh, p_.ih, p_.kh, p_.stride_h, p_.dilation_h, p_.pad_top),
+               output_axis(PaddingMode::kReplicate, p_.ow, p_.iw, p_.kw, p_.stride_w, p_.dilation_w, p_.pad_left),
+               p_.ih, p_.iw, p_.ic},
+        output_{{.out = p_.oh, .in = p_.oh, .taps = 1}, {.out = p_.ow, .in = p_.ow, .taps = 1}, p_.oh, p_.ow, p_.oc},
+        input_in_lanes_(cycles(output_, input_) <= kTransposed * cycles(input_, output_)),
+        row_(input_in_lanes_ ? output_ : input_),
+        lane_(input_in_lanes_ ? input_ : output_),
+        row_channels_(row_.channels / p_.g),
+        lane_channels_(lane_.channels / p_.g) {}
+
+  PixelWeightGrad(const PixelWeightGrad&) = delete;
+
+  // ---- planning
+  void plan(Blocks& b) {
+    const Tile tile = this->tile(row_, lane_);
+    b.mr = tile.mr, b.nv = tile.nv;
+    const int64_t steps = std::min(kMaxSteps, kL1Bytes / (static_cast<int64_t>(sizeof(T)) * tile.nv * tiles_.lanes));
+    b.cols = EvenSplit::of_at_most(p_.ow, steps).largest();
+    b.rows = EvenSplit::of_at_most(p_.oh, std::max<int64_t>(1, steps / b.cols)).largest();
+    b.images = EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, steps / (b.rows * b.cols))).largest();
+    if (b.rows < p_.oh) b.images = 1;
+
+    const int64_t panel = static_cast<int64_t>(sizeof(T)) * b.images * row_.panel(b.rows, b.cols, 1).size();
+    const int64_t fit = row_.in_place() ? row_channels_ : kL2Bytes / 2 / panel;
+    b.k = EvenSplit::of_at_most(row_channels_, std::clamp<int64_t>(fit, 1, ceil_div(kMaxRows, row_.taps()))).largest();
+    blocks_ = b;
+    while (workspace().thread_bytes > kMaxThreadBytes && shrink(b)) blocks_ = b;
+
+    // Chunks: enough tasks for many threads, as long as each sums many pixels and the partial sums are few.
+    const int64_t apart = p_.g * slices().parts * row_blocks().parts;
+    const int64_t wanted =
+        ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
+    const int64_t affordable =
+        kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
+    b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, pixel_blocks());
+    blocks_ = b;
+  }
+
+  Workspace workspace() const { return {Partials(*this, nullptr, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
+
+  // ---- running
+  void run(const Workspace& workspace, const Operands& o, const Context& context) const {
+    const EvenSplit chunks{pixel_blocks(), blocks_.chunks};
+    const Partials sums(*this, o.written<T>(o.weight), context.shared());
+    parallel_for(context.threads, p_.g * slices().parts * row_blocks().parts * chunks.parts,
+                 [&](int64_t task, int thread) {
+                   const auto take = [&task](int64_t parts) {
+                     const int64_t part = task % parts;
+                     task /= parts;
+                     return part;
+                   };
+                   Task t;
+                   t.chunk = take(chunks.parts), t.slice = take(slices().parts), t.rows = take(row_blocks().parts);
+                   t.g = task;
+                   t.block0 = chunks.begin(t.chunk), t.block1 = chunks.begin(t.chunk + 1);
+                   sum_chunk(t, o, sums, Scratch(*this, context.of_thread(workspace, thread)));
+                 });
+    reduce(o, sums, context);
+  }
+
+ private:
+  static constexpr double kTransposed = 1.1;  // what sums in another order than the gradient's cost
+  static constexpr int64_t kMaxRows = 1024;
+  static constexpr int64_t kMaxSteps = 256;  // added one after the other: their rounding errors pile up
+  static constexpr int64_t kMaxTasks = 64;
+  static constexpr double kFlopsPerTask = 1 << 22;
+  static constexpr int64_t kMaxPartialBytes = 4 << 20;
+
+  // One of the two images that are multiplied: how its taps read it.
+  struct Side {
+    Axis h, w;
+    int64_t height, width, channels;
+    int64_t taps() const { return h.taps * w.taps; }
+    bool in_place() const { return !h.reads_outside() && !w.reads_outside(); }
+    PixelPanel panel(int64_t rows, int64_t cols, int64_t panel_channels) const {
+      return PixelPanel(h, w, rows, cols, panel_channels);
+    }
+    PixelImages<T> images(const void* data) const { return {static_cast<const T*>(data), height, width, channels}; }
+  };
+
+  struct Task {
+    int64_t g, slice, rows, chunk, block0, block1;
+  };
+
+  struct Scratch {
+    int64_t *a_offset, *b_offset, *row_offset, *at_start;
+    T *row_panel, *lane_panel, *bias;
+    size_t bytes;
+    Scratch(const PixelWeightGrad& w, std::byte* memory) {
+      const Blocks& b = w.blocks_;
+      const int64_t steps = b.images * b.rows * b.cols, width = b.nv * w.tiles_.lanes;
+      ScratchAllocator take(memory);
+      a_offset = take.array<int64_t>(steps);
+      b_offset = take.array<int64_t>(steps);
+      row_offset = take.array<int64_t>(b.k * w.row_.taps());
+      at_start = take.array<int64_t>(w.p_.bias ? steps : 0);
+      row_panel = take.array<T>(w.row_.in_place() ? 0 : b.images * w.row_.panel(b.rows, b.cols, b.k).size());
+      lane_panel = take.array<T>(b.images * w.lane_.panel(b.rows, b.cols, width).size());
+      bias = take.array<T>(w.p_.bias ? width : 0);
+      bytes = take.bytes();
+    }
+  };
+
+  // The sums of each chunk, shared by all threads: [g][block of row channels][tap][row channel][lane channel], or
+  // [g][oc][tap][ic] like the gradient, which then takes the first chunk's; and [oc].
+  struct Partials {
+    T *first, *others;
+    double* bias;
+    size_t bytes;
+    Partials(const PixelWeightGrad& w, T* gradient, std::byte* memory) {
+      ScratchAllocator take(memory);
+      first = w.input_in_lanes_ ? gradient : take.array<T>(w.p_.weight_count());
+      others = take.array<T>((w.blocks_.chunks - 1) * w.p_.weight_count());
+      bias = take.array<double>(w.p_.bias ? w.blocks_.chunks * w.p_.oc : 0);
+      bytes = take.bytes();
+    }
+  };
+
+  bool shrink(Blocks& b) const {
+    int64_t& size = b.images > 1 ? b.images : b.k > 1 ? b.k : b.rows > 1 ? b.rows : b.cols;
+    if (size == 1) return false;
+    size = ceil_div(size, 2);
+    return true;
+  }
+
+  Tile tile(const Side& row, const Side& lane) const {
+    return best_tile(tiles_, false, row.taps() * row.channels / p_.g, ceil_div(lane.channels / p_.g, tiles_.lanes));
+  }
+
+  // Of one pixel.
+  double cycles(const Side& row, const Side& lane) const {
+    const Tile t = tile(row, lane);
+    return static_cast<double>(lane.taps()) *
+           product_cycles(EvenSplit::of_at_most(row.taps() * row.channels / p_.g, t.mr),
+                          EvenSplit::of_at_most(ceil_div(lane.channels / p_.g, tiles_.lanes), t.nv));
+  }
+
+  EvenSplit slices() const { return EvenSplit::of_at_most(ceil_div(lane_channels_, tiles_.lanes), blocks_.nv); }
+  EvenSplit row_blocks() const { return EvenSplit::of_at_most(row_channels_, blocks_.k); }
+
+  int64_t pixel_blocks() const {
+    const Blocks& b = blocks_;
+    return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols);
+  }
+
+  PixelBlock pixel_block(int64_t i) const {
+    const EvenSplit c = EvenSplit::of_at_most(p_.ow, blocks_.cols), r = EvenSplit::of_at_most(p_.oh, blocks_.rows),
+                    n = EvenSplit::of_at_most(p_.n, blocks_.images);
+    const int64_t ci = i % c.parts, ri = i / c.parts % r.parts, ni = i / c.parts / r.parts;
+    return {n.begin(ni), n.length(ni), r.begin(ri), r.length(ri), c.begin(ci), c.length(ci)};
+  }
+
+  T* partial(const Partials& sums, int64_t chunk, int64_t g) const {
+    const int64_t group = g * (p_.weight_count() / p_.g);
+    return (chunk == 0 ? sums.first : sums.others + (chunk - 1) * p_.weight_count()) + group;
+  }
+
+  void sum_chunk(const Task& t, const Operands& o, const Partials& sums, const Scratch& s) const {
+    const int64_t j0 = slices().begin(t.slice) * tiles_.lanes, width = slices().length(t.slice) * tiles_.lanes,
+                  columns = std::min(width, lane_channels_ - j0);
+    const int64_t i0 = row_blocks().begin(t.rows), channels = row_blocks().length(t.rows);
+    const PixelImages<T> row = row_.images(input_in_lanes_ ? o.output : o.input),
+                         lane = lane_.images(input_in_lanes_ ? o.input : o.output);
+    const bool bias = p_.bias && t.slice == 0 && t.rows == 0;
+    double* bias_sums = bias ? sums.bias + t.chunk * p_.oc + t.g * p_.oc_per_group() : nullptr;
+    if (bias) std::fill_n(bias_sums, p_.oc_per_group(), 0.0);
+
+    T* c = partial(sums, t.chunk, t.g) + j0;
+    c += i0 * row_.taps() * lane_.taps() * lane_channels_;
+    for (int64_t block = t.block0; block < t.block1; ++block) {
+      const PixelBlock px = pixel_block(block);
+      if (bias) add_bias(t, px, o, bias_sums, s);
+      const PixelPanel rows =
+          row_.in_place() ? PixelPanel(row_.h, row_.w, row) : row_.panel(px.rows, px.cols, channels);
+      const PixelPanel lanes = lane_.in_place() && columns == lane.channels ? PixelPanel(lane_.h, lane_.w, lane)
+                                                                            : lane_.panel(px.rows, px.cols, columns);
+      const T* a = rows.block(row, px, t.g * row_channels_ + i0, p_.padding_mode, row_kernels_, s.row_panel);
+      OuterProductArgs<T> args{};
+      const T* b = lanes.block(lane, px, t.g * lane_channels_ + j0, p_.padding_mode, row_kernels_, s.lane_panel);
+      set_offsets(rows, lanes, px, channels, s);
+      args.a_offset = s.a_offset, args.b_offset = s.b_offset, args.steps = px.pixels(), args.columns = columns;
+      args.start = block == t.block0 ? Start::kZero : Start::kAdd;
+      args.c_stride = lane_.taps() * lane_channels_;
+      for (int64_t th = 0; th < lane_.h.taps; ++th)
+        for (int64_t tw = 0; tw < lane_.w.taps; ++tw) {
+          args.b = b + lanes.tap_offset(th, tw);
+          multiply(args, a, channels * row_.taps(), c + (th * lane_.w.taps + tw) * lane_channels_,
+                   slices().length(t.slice), s);
+        }
+    }
+  }
+
+  void set_offsets(const PixelPanel& rows, const PixelPanel& lanes, const PixelBlock& px, int64_t channels,
+                   const Scratch& s) const {
+    int64_t *a = s.a_offset, *b = s.b_offset, *row = s.row_offset;
+    for (int64_t i = 0; i < px.images; ++i)
+      for (int64_t r = 0; r < px.rows; ++r)
+        for (int64_t c = 0; c < px.cols; ++c) *a++ = rows.pixel_offset(i, r, c), *b++ = lanes.pixel_offset(i, r, c);
+    for (int64_t th = 0; th < row_.h.taps; ++th)
+      for (int64_t tw = 0; tw < row_.w.taps; ++tw)
+        for (int64_t i = 0; i < channels; ++i) *row++ = rows.tap_offset(th, tw) + i;
+  }
+
+  void multiply(OuterProductArgs<T>& args, const T* a, int64_t count, T* c, int64_t nv, const Scratch& s) const {
+    const T* rows[kOuterProductMaxMr];
+    args.rows = rows;
+    const EvenSplit tiles = EvenSplit::of_at_most(count, blocks_.mr);
+    for (int64_t i = 0; i < tiles.parts; ++i) {
+      const int64_t first = tiles.begin(i), mr = tiles.length(i);
+      for (int64_t r = 0; r < mr; ++r) rows[r] = a + s.row_offset[first + r];
+      args.c = c + first * args.c_stride;
+      tiles_.rows[nv - 1][mr - 1](args);
+    }
+  }
+
+  // Sums the pixels of a block as a product with a row of ones, and the blocks in double.
+  void add_bias(const Task& t, const PixelBlock& px, const Operands& o, double* sums, const Scratch& s) const {
+    const PixelImages<T> output = output_.images(o.output);
+    const PixelPanel pixels(output_.h, output_.w, output);
+    set_offsets(pixels, pixels, px, 0, s);
+    std::fill_n(s.at_start, px.pixels(), 0);
+    const T one = 1;
+    const T* rows[] = {&one};
+    OuterProductArgs<T> args{};
+    args.rows = rows, args.a_offset = s.at_start, args.b_offset = s.b_offset, args.steps = px.pixels();
+    args.c = s.bias, args.start = Start::kZero;
+    const int64_t ocg = p_.oc_per_group(), width = blocks_.nv * tiles_.lanes;
+    for (int64_t j = 0; j < ocg; j += width) {
+      args.b = pixels.block(output, px, t.g * ocg + j, p_.padding_mode, row_kernels_, s.bias);
+      args.columns = std::min(width, ocg - j);
+      tiles_.rows[ceil_div(args.columns, tiles_.lanes) - 1][0](args);
+      for (int64_t i = 0; i < args.columns; ++i) sums[j + i] += s.bias[i];
+    }
+  }
+
+  // Adds the chunks, and brings the sums into the gradient's order.
+  void reduce(const Operands& o, const Partials& sums, const Context& context) const {
+    const int64_t count = p_.weight_count() / p_.g;
+    const EvenSplit pieces = EvenSplit::of_at_most(p_.weight_count(), kReducedAtOnce);
+    if (blocks_.chunks > 1)
+      parallel_for(context.threads, pieces.parts, [&](int64_t piece, int) {
+        T* sum = sums.first + pieces.begin(piece);
+        for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) {
+          const T* part = partial(sums, chunk, 0) + pieces.begin(piece);
+          for (int64_t i = 0; i < pieces.length(piece); ++i) sum[i] += part[i];
+        }
+      });
+    if (!input_in_lanes_) {
+      const EvenSplit rows = row_blocks();
+      parallel_for(context.threads, p_.g * rows.parts * p_.taps(), [&](int64_t task, int) {
+        const int64_t tap = task % p_.taps(), block = task / p_.taps() % rows.parts, g = task / p_.taps() / rows.parts;
+        const int64_t ic = rows.begin(block), channels = rows.length(block), row = p_.taps() * row_channels_;
+        transpose_(sums.first + g * count + (p_.taps() * ic + tap * channels) * lane_channels_, lane_channels_,
+                   channels, lane_channels_, o.written<T>(o.weight) + g * count + tap * row_channels_ + ic, row);
+      });
+    }
+    if (!p_.bias) return;
+    T* bias = o.written<T>(o.bias);
+    for (int64_t c = 0; c < p_.oc; ++c) {
+      double sum = 0;
+      for (int64_t chunk = 0; chunk < blocks_.chunks; ++chunk) sum += sums.bias[chunk * p_.oc + c];
+      bias[c] = static_cast<T>(sum);
+    }
+  }
+
+  static constexpr int64_t kReducedAtOnce = 1 << 14;
+
+  const ConvProblem p_;
+  Blocks blocks_;
+  const OuterProductTiles<T>& tiles_;
+  TransposeFn<T> transpose_;
+  const RowKernels<T>& row_kernels_;
+  const Side input_, output_;
+  const bool input_in_lanes_;
+  const Side &row_, &lane_;  // broadcast, and in the lanes
+  const int64_t row_channels_, lane_channels_;
+};
+
+}  // namespace
+
+template <typename T>
+Plan plan_pixel_weight_grad(const ConvProblem& p, Isa isa) {
+  Plan plan;
+  PixelWeightGrad<T> gradient(p, isa, {});
+  gradient.plan(plan.blocks);
+  plan.workspace = gradient.workspace();
+  plan.kernel = {"outer_product_rows", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
+  return plan;
+}
+
+template <typename T>
+void run_pixel_weight_grad(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
+  PixelWeightGrad<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
+}
+
+template Plan plan_pixel_weight_grad<float>(const ConvProblem&, Isa);
+template Plan plan_pixel_weight_grad<double>(const ConvProblem&, Isa);
+template void run_pixel_weight_grad<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+template void run_pixel_weight_grad<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+
+}  // namespace convext
