@@ -3,12 +3,11 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch import Tensor
+from torch.func import vjp, vmap
 from torch.jit._builtins import _register_builtin
-from torch.nn.modules.utils import _pair, _reverse_repeat_tuple, _single
-from torch.nn.utils._expanded_weights.conv_expanded_weights import ConvPerSampleGrad
-from torch.nn.utils._expanded_weights.conv_utils import int_padding_for_string_padding
 from torch.nn.utils._expanded_weights.expanded_weights_impl import implements_per_sample_grads
+from torch.nn.utils._expanded_weights.expanded_weights_utils import forward_helper, set_grad_sample_if_exists
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 
 from convext import functional
@@ -26,40 +25,42 @@ for _function in (
     _register_builtin(_function, f"convext::{_function.__name__}")
 
 
-class _PerSampleGrad:
+class _PerSampleGrad(torch.autograd.Function):
     """Lets torch.nn.utils' gradients for each sample, which know torch's convolutions, know convext's."""
 
-    def __init__(self, function: Any, expand: Any) -> None:
-        self.function, self.expand = function, expand
+    @staticmethod
+    def forward(
+        ctx: Any, keywords: tuple[str, ...], function: Any, input: Tensor, weight: Any, bias: Any, *rest: Any
+    ) -> Tensor:
+        if input.dim() != len(weight.shape):
+            raise RuntimeError(f"Expanded Weights only support batched input, got one of dim {input.dim()}")
+        with torch.enable_grad():
+            ctx.input = input.detach().requires_grad_(input.requires_grad)
+            ctx.output = forward_helper(function, (ctx.input, weight, bias, *rest), {})
+        ctx.weight, ctx.bias = weight, bias
+        ctx.convolve = lambda x, w: function(x, w, None, *rest)
+        output: Tensor = ctx.output.detach()
+        return output
 
-    def apply(
-        self,
-        keywords: tuple[str, ...],
-        overridden: Any,
-        input: Any,
-        weight: Any,
-        bias: Any,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        groups: int,
-        padding_mode: str,
-    ) -> Any:
-        if padding_mode != "zeros":
-            if isinstance(padding, str):
-                dilation = self.expand(dilation)
-                widths = int_padding_for_string_padding(self.function, padding, dilation, weight.shape[2:])
-            else:
-                widths = _reverse_repeat_tuple(self.expand(padding), 2)
-            input, padding = F.pad(input, widths, mode=padding_mode), self.expand(0)
-        names = ("bias", "stride", "padding", "dilation", "groups")
-        return ConvPerSampleGrad.apply(
-            names, self.function, input, weight, bias, stride, padding, dilation, groups
-        )
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        def weight_grads(weight: Tensor) -> Any:
+            def of_sample(x: Tensor, g: Tensor) -> Tensor:
+                gradient: Tensor = vjp(lambda w: ctx.convolve(x[None], w), weight)[1](g[None])[0]
+                return gradient
+
+            return vmap(of_sample)(ctx.input.detach(), grad)
+
+        set_grad_sample_if_exists(ctx.weight, weight_grads)
+        set_grad_sample_if_exists(ctx.bias, lambda _: grad.flatten(2).sum(2))
+        input_grad = None
+        if ctx.input.requires_grad:
+            (input_grad,) = torch.autograd.grad(ctx.output, ctx.input, grad)
+        return None, None, input_grad, *[None] * 7
 
 
-implements_per_sample_grads(functional.conv1d)(_PerSampleGrad(F.conv1d, _single))
-implements_per_sample_grads(functional.conv2d)(_PerSampleGrad(F.conv2d, _pair))
+for _function in (functional.conv1d, functional.conv2d):
+    implements_per_sample_grads(_function)(_PerSampleGrad)
 
 
 @register_flop_formula(_ops.conv_output)

@@ -72,13 +72,13 @@ def set_float32_precision(precision: str) -> None:
 def enable() -> None:
     """Lets convext compute whatever this process convolves on the CPU: no model is touched.
 
-    It takes over from :mod:`torch.nn.functional`, from models of :mod:`torch.nn` that were not converted, in
-    training and inference, and from what :func:`torch.compile` and :func:`torch.jit.trace` made of them, in every
-    thread. PyTorch's autograd, autocast and transforms stay in charge. What convext does not serve (three dimensions, other dtypes, quantized and
-    wrong calls) runs PyTorch's own kernels, as it does while convext is not enabled.
+    It takes over from :mod:`torch.nn.functional` and from models of :mod:`torch.nn` that were not converted,
+    in training and inference, and from what :func:`torch.compile` and :func:`torch.jit.trace` made of them.
+    PyTorch's autograd, autocast and transforms stay in charge. What convext does not serve (three dimensions,
+    other dtypes, quantized and wrong calls) runs PyTorch's own kernels, as while convext is not enabled.
 
     Calls nest: each :func:`disable` undoes one :func:`enable`. They may come at any time, from any thread,
-    and count for the convolutions that start afterwards.
+    and count for every thread's convolutions that start afterwards.
 
     Not reached is what does not call `aten::convolution`: inductor with `freezing`, and 1x1 convolutions that
     `mode="max-autotune"` turns into products of matrices. :func:`convext.convert` reaches these too.

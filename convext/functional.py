@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.compiler import is_dynamo_compiling
+from torch.compiler import assume_constant_result, is_dynamo_compiling
 
 from convext import _C
 
@@ -22,6 +22,14 @@ _ops: Any = torch.ops.convext
 def _sizes(value: Any) -> Any:
     """Operators, unlike functions, take no number for a list."""
     return (value,) if isinstance(value, int) else value
+
+
+# torch.compile calls it; it would take the condition to be false.
+@assume_constant_result  # type: ignore[untyped-decorator]
+def refuse_onnx_export() -> None:
+    """Raises if this call is traced for ONNX: the export would fail at its end, and not say what to do."""
+    if torch.onnx.is_in_onnx_export():
+        raise RuntimeError("ONNX has no operators of convext: export the model after convext.revert(model)")
 
 
 def conv1d(
@@ -68,6 +76,7 @@ def conv1d(
     tensor([[-1., -2., -2., -2., -2.,  4.,  5.]])
     """
     if is_dynamo_compiling():
+        refuse_onnx_export()
         traced: Tensor = _ops.conv1d(
             input, weight, bias, _sizes(stride), _sizes(padding), _sizes(dilation), groups, padding_mode
         )
@@ -112,6 +121,7 @@ def conv2d(
              [36., 36., 36.]]])
     """
     if is_dynamo_compiling():
+        refuse_onnx_export()
         traced: Tensor = _ops.conv2d(
             input, weight, bias, _sizes(stride), _sizes(padding), _sizes(dilation), groups, padding_mode
         )
@@ -154,6 +164,7 @@ def conv_transpose1d(
     tensor([[ 1.,  2., 13., 20., 30.]])
     """
     if is_dynamo_compiling():
+        refuse_onnx_export()
         traced: Tensor = _ops.conv_transpose1d(
             input,
             weight,
@@ -199,6 +210,7 @@ def conv_transpose2d(
              [3., 4., 3., 4.]]])
     """
     if is_dynamo_compiling():
+        refuse_onnx_export()
         traced: Tensor = _ops.conv_transpose2d(
             input,
             weight,

@@ -8,6 +8,7 @@ import warnings
 
 import pytest
 import torch
+from helpers.call import ran, torchs_kernels
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval, parametrizations, parametrize, prune, spectral_norm
 from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
@@ -235,6 +236,17 @@ def test_gradients_for_each_sample(case):
         call_for_per_sample_grads(layer, batch_size=len(x))(x).square().sum().backward()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert_same(a.grad_sample, b.grad_sample)
+
+
+def test_gradients_for_each_sample_and_of_the_input_are_convexts():
+    layer, x = convext.Conv2d(3, 4, 3), torch.randn(5, 3, 6, 6, requires_grad=True)
+    names = ran(lambda: call_for_per_sample_grads(layer)(x).sum().backward())
+    assert torchs_kernels(names) == [] and "convext::conv_weight_grad" in names
+    theirs = convext.revert(copy.deepcopy(layer))
+    again = x.detach().requires_grad_()
+    call_for_per_sample_grads(theirs)(again).sum().backward()
+    torch.testing.assert_close(x.grad, again.grad)
+    torch.testing.assert_close(layer.weight.grad_sample, theirs.weight.grad_sample)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

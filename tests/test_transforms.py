@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from helpers.call import layout, pair, results
+from helpers.call import Recorder, layout, pair, ran, results, torchs_kernels
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -162,6 +162,58 @@ def test_linearized_and_pulled_back(case: str) -> None:
     outputs = [torch.func.vjp(f, x, w) for f in (ours, torchs)]
     cotangent = torch.randn_like(outputs[0][0])
     check(outputs[0][1](cotangent), outputs[1][1](cotangent))
+
+
+def sum_of(f: Callable) -> Callable:
+    return lambda *operands: f(*operands).pow(3).sum()
+
+
+def ensemble(f: Callable, x: Tensor, w: Tensor) -> Tensor:
+    """Two models at once, as torch's tutorial on model ensembling has it."""
+    models = [convext.Conv2d(3, 4, 3, bias=False) for _ in range(2)]
+    parameters, buffers = torch.func.stack_module_state(models)
+    model = models[0].to("meta")
+    call = lambda p, b: torch.func.functional_call(model, (p, b), (x.float(),))  # noqa: E731
+    return torch.func.vmap(call)(parameters, buffers)
+
+
+def forward_ad(f: Callable, x: Tensor, w: Tensor) -> None:
+    with torch.autograd.forward_ad.dual_level():
+        f(torch.autograd.forward_ad.make_dual(x, x), w)
+
+
+OUTPUT, INPUT, WEIGHT = "conv_output", "conv_input_grad", "conv_weight_grad"
+vmap, both_operands = torch.func.vmap, (0, 1)
+# What is done with f, x, w; and the passes that this takes, however many are mapped over.
+PASSES = {
+    "grad": (lambda f, x, w: torch.func.grad(sum_of(f), 1)(x, w), [OUTPUT, WEIGHT]),
+    "vjp": (lambda f, x, w: torch.func.vjp(f, x, w)[1](f(x, w)), [OUTPUT, OUTPUT, INPUT, WEIGHT]),
+    "jvp": (lambda f, x, w: torch.func.jvp(f, (x, w), (x, w)), [OUTPUT] * 3),
+    "forward_ad": (forward_ad, [OUTPUT] * 2),
+    "jacrev": (lambda f, x, w: torch.func.jacrev(f)(x, w), [OUTPUT, INPUT]),
+    "jacfwd": (lambda f, x, w: torch.func.jacfwd(f)(x, w), [OUTPUT] * 2),
+    "hessian": (lambda f, x, w: torch.func.hessian(sum_of(f))(x, w), [OUTPUT] * 2 + [INPUT] * 2),
+    "over inputs": (lambda f, x, w: vmap(f, (0, None))(x[:, None], w), [OUTPUT]),
+    "over weights": (lambda f, x, w: vmap(f, (None, 0))(x, torch.stack([w, w])), [OUTPUT]),
+    "over both": (lambda f, x, w: vmap(f)(x[:, None], torch.stack([w, w])), [OUTPUT]),
+    "per sample": (
+        lambda f, x, w: vmap(torch.func.grad(sum_of(f), both_operands), (0, None))(x[:, None], w),
+        [OUTPUT, INPUT, WEIGHT],
+    ),
+    "ensemble": (ensemble, [OUTPUT]),
+}
+
+
+@pytest.mark.parametrize("transform", PASSES)
+def test_transforms_take_one_call_for_each_pass(transform: str) -> None:
+    """Nothing is computed in a loop, or twice, or by torch."""
+    _, _, x, w = both("conv2d")
+    x, w = x.detach()[:, :3], w.detach()[:3, :1].repeat(1, 3, 1, 1)
+    run, passes = PASSES[transform]
+    with Recorder() as recorder:
+        run(convext.conv2d, x, w)
+    assert sorted(recorder.names) == sorted(passes)
+    assert torchs_kernels(ran(lambda: run(convext.conv2d, x, w))) == []
 
 
 # --- Autograd's own tools ---------------------------------------------------------------------------

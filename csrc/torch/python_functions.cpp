@@ -8,6 +8,7 @@
 
 #include "torch/python_functions.h"
 
+#include <ATen/TracerMode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/python_variable.h>
@@ -39,6 +40,12 @@ PyObject* overridden(const torch::PythonArgs& r, PyObject* args, PyObject* kwarg
                                                            function.ptr(), "convext");
 }
 
+// See refuse_onnx_export of convext.functional, which takes too long for calls that are not traced.
+void refuse_onnx_export(const Tensor& input) {
+  if (at::tracer::impl::is_dispatch_enabled() || input.key_set().has(c10::DispatchKey::Python))
+    py::module_::import("convext.functional").attr("refuse_onnx_export")();
+}
+
 template <int N>
 PyObject* conv(PyObject*, PyObject* args, PyObject* kwargs) {
   HANDLE_TH_ERRORS
@@ -59,6 +66,7 @@ PyObject* conv(PyObject*, PyObject* args, PyObject* kwargs) {
   auto r = parser.parse(args, kwargs, parsed);
   if (r.has_torch_function()) return overridden(r, args, kwargs, name);
   const Tensor input = r.tensor(0), weight = r.tensor(1);
+  refuse_onnx_export(input);
   const Bias bias = r.optionalTensor(2);
   const auto stride = r.symintlist(3), dilation = r.symintlist(5);
   const auto groups = r.toSymInt(6);
@@ -87,6 +95,7 @@ PyObject* conv_transpose(PyObject*, PyObject* args, PyObject* kwargs) {
   auto r = parser.parse(args, kwargs, parsed);
   if (r.has_torch_function()) return overridden(r, args, kwargs, name);
   const Tensor input = r.tensor(0), weight = r.tensor(1);
+  refuse_onnx_export(input);
   const Bias bias = r.optionalTensor(2);
   const auto stride = r.symintlist(3), padding = r.symintlist(4), output_padding = r.symintlist(5);
   const auto groups = r.toSymInt(6);

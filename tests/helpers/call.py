@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import convext
 from helpers.reference import Expected, check_bound
@@ -104,6 +105,19 @@ def compare_results(
         assert result.dtype == theirs.dtype
         assert layout(result) == layout(theirs) or unclear
         check_bound(result.detach().numpy(), wanted, unit)
+
+
+class Recorder(TorchDispatchMode):
+    """The names of the convext operators that run: each once, below what transforms make of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "conv" in func.name():
+            self.names.append(func.name().removeprefix("convext::"))
+        return func(*args, **(kwargs or {}))
 
 
 def ran(f: Callable[[], object]) -> list[str]:
