@@ -18,19 +18,21 @@ require = @{ $(1); } >/dev/null 2>&1 || { echo "convext: $(2)" >&2; exit 1; }
 demo: $(VENV)/.built $(VENV)/.demo-tools
 	$(BIN)/python -m examples.demo
 
-test: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools
+test: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools $(VENV)/.bench-tools
 	$(BIN)/python -m pytest
 
 # Also the tests that take minutes each.
-test-all: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools
+test-all: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools $(VENV)/.bench-tools
 	$(BIN)/python -m pytest -m ""
 
 build: $(VENV)/.built
 
-bench: $(VENV)/.built
-	$(BIN)/python benchmarks/call_overhead.py
+# A selection of a few minutes; benchmarks/README.md has the rest.
+bench: $(VENV)/.built $(VENV)/.bench-tools
+	$(BIN)/python -m benchmarks layers models overhead --seconds 0.2 --networks ResNet-50,MobileNetV2,TCN,PointNet \
+		--json bench-output/results.json --plot bench-output --html bench-output/report.html
 
-lint: $(VENV)/.tools
+lint: $(VENV)/.tools $(VENV)/.bench-tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -43,7 +45,7 @@ format: $(VENV)/.tools
 
 # Everything that was built or written by a run, but not the environment: for that, remove .venv too.
 clean:
-	rm -rf build dist *.egg-info demo-output convext/*.so convext/_build_info.py $(VENV)/.built
+	rm -rf build dist *.egg-info demo-output bench-output convext/*.so convext/_build_info.py $(VENV)/.built
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
@@ -67,6 +69,10 @@ $(VENV)/.tools: requirements-dev.txt $(VENV)/.torch
 	touch $@
 
 $(VENV)/.demo-tools: examples/requirements.txt $(VENV)/.torch
+	$(PIP_INSTALL) -r $<
+	touch $@
+
+$(VENV)/.bench-tools: benchmarks/requirements.txt $(VENV)/.torch
 	$(PIP_INSTALL) -r $<
 	touch $@
 

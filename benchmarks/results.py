@@ -53,6 +53,7 @@ class Row:
     problem: str = ""  # convext's name of it, for convext.explain
     scratch_bytes: int | None = None
     convolution_share: tuple[float, float] | None = None  # of the time: with torch.nn, with convext
+    refused: dict[str, str] = field(default_factory=dict)  # peers that did not compute it, and why
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from benchmarks import comparison, limits, machine, tables
 from benchmarks.job import Setting
 from benchmarks.kinds import KINDS, layers, threads
+from benchmarks.peers import contest
 from benchmarks.progress import track
 from benchmarks.results import Results
 
@@ -69,6 +70,9 @@ def measure(options: argparse.Namespace, results: Results, console: Console) -> 
         kind: options.threads or (threads.counts(cores) if kind == "threads" else [torch.get_num_threads()])
         for kind in options.benchmark
     }
+    options.peers, missing = contest.installed(options.peers)
+    if missing:
+        console.print(f"not installed, and so left out: {', '.join(missing)}")
     timed_layers = {"layers", "threads"} & set(options.benchmark)
     if timed_layers:
         console.print("measuring the machine ...")
@@ -91,6 +95,8 @@ def measure(options: argparse.Namespace, results: Results, console: Console) -> 
 def write(options: argparse.Namespace, results: Results, old: Results | None, console: Console) -> None:
     """The files that were asked for."""
     written: list[Path] = []
+    for path in filter(None, (options.json, options.csv, options.html)):
+        path.parent.mkdir(parents=True, exist_ok=True)
     if options.json:
         results.write_json(options.json)
         written.append(options.json)

@@ -67,11 +67,8 @@ def measure(benchmark: str, layer: Layer, pass_: str, threads: int, setting: Set
             Side(library.name, timed.summary(library.name), error, computed_by.get(library.name, ""))
         )
     speedups = [Speedup("convext", lib.name, timed.speedup("convext", lib.name)) for lib, _ in works[1:]]
-    if options.peers:
-        exact_arrays = None if exact is None else [result.numpy() for result in exact]
-        peers = contest.run(layer, pass_, options.peers, threads, setting.effort, exact_arrays)
-        sides += peers.sides
-        speedups += peers.speedups
+    exact_arrays = None if exact is None else [result.numpy() for result in exact]
+    peers = contest.run(layer, pass_, options.peers, threads, setting.effort, exact_arrays)
 
     moved = float(layer.numbers * np.dtype(options.dtype).itemsize)
     plan = choice.plan if choice else None
@@ -84,12 +81,13 @@ def measure(benchmark: str, layer: Layer, pass_: str, threads: int, setting: Set
         dtype=options.dtype,
         memory_format=options.memory_format,
         threads=threads,
-        sides=tuple(sides),
-        speedups=tuple(speedups),
+        sides=(*sides, *peers.sides),
+        speedups=(*speedups, *peers.speedups),
         flops=float(layer.flops),
         bytes=moved,
         limit=setting.limits.seconds(layer.flops, moved, _C.isa(), options.dtype, threads),
         problem=choice.problem if choice else "",
+        refused=peers.refused,
         scratch_bytes=plan["shared_bytes"] + threads * plan["thread_bytes"] if plan else None,
     )
 

@@ -35,12 +35,10 @@ def prepare(name: str, request: dict[str, Any]) -> Work | None:
 def answer(name: str, request: dict[str, Any], state: dict[str, Work]) -> dict[str, Any]:
     if "layer" in request:
         state.clear()
-        try:
-            work = prepare(name, request)
-        except Exception as error:  # whatever a library cannot do is its answer
-            return {"refused": f"{type(error).__name__}: {error}"}
+        work = prepare(name, request)
         if work is None:
             return {"refused": "it has no such pass"}
+        work()
         state["work"] = work
         return {"ready": True}
     work = state["work"]
@@ -62,7 +60,11 @@ def main(name: str, threads: int) -> None:
     os.dup2(2, 1)  # libraries print, too
     state: dict[str, Work] = {}
     for line in sys.stdin:
-        print(json.dumps(answer(name, json.loads(line), state)), file=answers, flush=True)
+        try:
+            said = answer(name, json.loads(line), state)
+        except Exception as error:  # whatever a library cannot do is its answer
+            said = {"refused": f"{type(error).__name__}: {error}"}
+        print(json.dumps(said), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,17 @@ class Child:
         atexit.register(self._process.kill)
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Its answer; RuntimeError if it died."""
+        """Its answer. RuntimeError if it refuses, or has died."""
         assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.send_signal(signal.SIGCONT)
         try:
-            self._process.send_signal(signal.SIGCONT)
             print(json.dumps(request), file=self._process.stdin, flush=True)
-            line = self._process.stdout.readline()
-            self._process.send_signal(signal.SIGSTOP)
-            answer: dict[str, Any] = json.loads(line)
+            answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         except (BrokenPipeError, json.JSONDecodeError) as error:
-            child.cache_clear()
             raise RuntimeError(f"the process of {self.name} died") from error
+        self._process.send_signal(signal.SIGSTOP)
+        if "refused" in answer:
+            raise RuntimeError(answer["refused"])
         return answer
 
     def seconds(self, calls: int) -> float:
@@ -65,8 +66,14 @@ class Child:
 
 @cache
 def child(name: str, threads: int) -> Child:
-    """Started once: some libraries take seconds to load."""
+    """Started once, as some libraries take seconds to load."""
     return Child(name, threads)
+
+
+def installed(peers: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those peers whose library is there, and those whose is not."""
+    here = [peer for peer in peers if find_spec(peer.removesuffix("-frozen")) is not None]
+    return here, [peer for peer in peers if peer not in here]
 
 
 @dataclass
@@ -93,8 +100,7 @@ def run(
         try:
             pair = [child(peer, threads), child(TORCH, threads)]
             for one in pair:
-                if "refused" in (answer := one.ask(**request)):
-                    raise RuntimeError(answer["refused"])
+                one.ask(**request)
             timed = race(pair, effort)
             error = None if exact is None else largest_error(pair[0].results(), exact)
         except RuntimeError as reason:

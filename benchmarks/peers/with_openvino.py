@@ -29,7 +29,7 @@ def prepare(
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
     compiled = openvino.Core().compile_model(openvino.Model([y], [x]), "CPU", settings)
     request = compiled.create_infer_request()
-    return lambda: list(request.infer({"x": arrays.x}).values())
+    return lambda: list(request.infer([arrays.x]).values())
 
 
 def build(
