@@ -5,6 +5,7 @@
 
 #include "core/isa.h"
 #include "kernels/channel_stencil/channel_stencil.h"
+#include "kernels/fft/fft.h"
 #include "kernels/fma_chains/fma_chains.h"
 #include "kernels/inner_product/inner_product.h"
 #include "kernels/outer_product/outer_product.h"
@@ -51,6 +52,12 @@ template <typename T>
 const ChannelStencilKernels<T>& channel_stencil(Isa isa) {
   constexpr const ChannelStencilTable* kTables[] = {&kChannelStencilScalar, &kChannelStencilAvx2,
                                                     &kChannelStencilAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const FftKernels<T>& fft(Isa isa) {
+  constexpr const FftTable* kTables[] = {&kFftScalar, &kFftAvx2, &kFftAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

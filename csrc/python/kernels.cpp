@@ -157,6 +157,36 @@ void run_fma_chains(void (*fn)(const FmaChainsArgs<T>&), const Fields& fields) {
   fn(args);
 }
 
+template <typename T>
+void run_fft(FftFn<T> fn, const Fields& fields) {
+  T* block = nullptr;
+  int64_t points = 0;
+  const T* roots = nullptr;
+  fields.get("block", block), fields.get("points", points), fields.get("roots", roots);
+  fn(block, points, roots);
+}
+
+template <typename T>
+void run_fft_multiply(SpectrumProductFn<T> fn, const Fields& fields) {
+  SpectrumProductArgs<T> args{};
+  fields.get("y", args.y), fields.get("y_pitch", args.y_pitch), fields.get("z", args.z);
+  fields.get("z_pitch", args.z_pitch), fields.get("w", args.w), fields.get("w_output", args.w_output);
+  fields.get("w_step", args.w_step), fields.get("outputs", args.outputs), fields.get("steps", args.steps);
+  fields.get("points", args.points), fields.get("accumulate", args.accumulate);
+  fn(args);
+}
+
+template <typename T>
+void run_fft_correlate(LaneProductFn<T> fn, const Fields& fields) {
+  const T *a = nullptr, *b = nullptr;
+  T* c = nullptr;
+  int64_t points = 0;
+  bool accumulate = false;
+  fields.get("a", a), fields.get("b", b), fields.get("c", c);
+  fields.get("points", points), fields.get("accumulate", accumulate);
+  fn(a, b, c, points, accumulate);
+}
+
 struct Kernel {
   std::string name;
   std::function<void(const Fields&)> run;
@@ -187,6 +217,11 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   add("sum_row", 1, lanes, run_sum_row<T>, rows<T>(isa).sum);
   add("transpose", lanes, lanes, run_transpose<T, int64_t>, transposes<T>(isa).block);
   add("transpose_scatter", lanes, lanes, run_transpose<T, const int64_t*>, transposes<T>(isa).scatter);
+  const FftKernels<T>& transform = fft<T>(isa);
+  add("fft_forward", 1, transform.lanes, run_fft<T>, transform.forward);
+  add("fft_backward", 1, transform.lanes, run_fft<T>, transform.backward);
+  add("fft_multiply", 1, transform.lanes, run_fft_multiply<T>, transform.multiply);
+  add("fft_correlate", 1, transform.lanes, run_fft_correlate<T>, transform.correlate);
   const ChannelStencilKernels<T>& channel = channel_stencil<T>(isa);
   for (int mr = 1; mr <= channel.max_run; ++mr)
     add("channel_stencil", mr, channel.lanes, run_channel_stencil<T>, channel.correlate[mr - 1]);

@@ -39,6 +39,7 @@ struct F32 {
   static CONVEXT_INLINE F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 mul(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+  static CONVEXT_INLINE F32 fms(F32 a, F32 b, F32 c) { return {_mm256_fmsub_ps(a.v, b.v, c.v)}; }
   // See scalar.h.
   template <int D>
   static CONVEXT_INLINE F32 merge_low(F32 a, F32 b) {
@@ -96,6 +97,7 @@ struct F64 {
   static CONVEXT_INLINE F64 sub(F64 a, F64 b) { return {_mm256_sub_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 mul(F64 a, F64 b) { return {_mm256_mul_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 fma(F64 a, F64 b, F64 c) { return {_mm256_fmadd_pd(a.v, b.v, c.v)}; }
+  static CONVEXT_INLINE F64 fms(F64 a, F64 b, F64 c) { return {_mm256_fmsub_pd(a.v, b.v, c.v)}; }
   template <int D>
   static CONVEXT_INLINE F64 merge_low(F64 a, F64 b) {
     if constexpr (D == 2) return {_mm256_permute2f128_pd(a.v, b.v, 0x20)};

@@ -35,6 +35,7 @@ struct F32 {
   static CONVEXT_INLINE F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+  static CONVEXT_INLINE F32 fms(F32 a, F32 b, F32 c) { return {_mm512_fmsub_ps(a.v, b.v, c.v)}; }
   // See scalar.h. One two-source permute each: an index of 16 or more takes from b.
   template <int D>
   static CONVEXT_INLINE F32 merge_low(F32 a, F32 b) {
@@ -99,6 +100,7 @@ struct F64 {
   static CONVEXT_INLINE F64 sub(F64 a, F64 b) { return {_mm512_sub_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 mul(F64 a, F64 b) { return {_mm512_mul_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 fma(F64 a, F64 b, F64 c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
+  static CONVEXT_INLINE F64 fms(F64 a, F64 b, F64 c) { return {_mm512_fmsub_pd(a.v, b.v, c.v)}; }
   template <int D>
   static CONVEXT_INLINE F64 merge_low(F64 a, F64 b) {
     const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);

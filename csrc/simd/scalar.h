@@ -58,6 +58,11 @@ struct ScalarVec {
     for (int i = 0; i < kLanes; ++i) c.v[i] += a.v[i] * b.v[i];
     return c;
   }
+  // a * b - c
+  static CONVEXT_INLINE ScalarVec fms(ScalarVec a, ScalarVec b, ScalarVec c) {
+    for (int i = 0; i < kLanes; ++i) c.v[i] = a.v[i] * b.v[i] - c.v[i];
+    return c;
+  }
   // Of two rows of blocks of D lanes: a's even blocks and b's even blocks, alternating; and the odd ones.
   template <int D>
   static CONVEXT_INLINE ScalarVec merge_low(ScalarVec a, ScalarVec b) {

@@ -103,14 +103,20 @@ def check_bound(result: np.ndarray, expected: Expected, unit: float) -> None:
     assert not wrong.any(), _where(wrong, result, expected.values)
 
 
+def check_spread(result: np.ndarray, expected: Expected, unit: float) -> None:
+    """One bound for all elements, that of the largest: a transform spreads its error evenly."""
+    largest = Expected(expected.values, expected.magnitude.max(), expected.terms.max())
+    check_bound(result, largest, unit)
+
+
 def rms(error: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(error))))
 
 
-def check_rms(result: np.ndarray, torchs: np.ndarray, expected: Expected) -> None:
-    """The root of the mean squared error is at most twice that of torch on the same data."""
-    ours, limit = rms(result - expected.values), 2 * rms(torchs - expected.values)
-    assert ours <= limit, f"RMS error {ours:.3g}, twice torch's is {limit:.3g}"
+def check_rms(result: np.ndarray, torchs: np.ndarray, expected: Expected, factor: float = 2) -> None:
+    """The root of the mean squared error is at most ``factor`` times that of torch on the same data."""
+    ours, limit = rms(result - expected.values), factor * rms(torchs - expected.values)
+    assert ours <= limit, f"RMS error {ours:.3g}, {factor} times torch's is {limit:.3g}"
 
 
 def _where(wrong: np.ndarray, result: np.ndarray, values: np.ndarray) -> str:
