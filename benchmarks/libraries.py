@@ -93,7 +93,8 @@ def torch_backend(layer: Layer, operands: Operands) -> str:
         layer.groups,
         None if operands.bias is None else list(operands.bias.shape),
     )
-    return str(backend.name)
+    # PyTorch 2.13 forgot to name this one.
+    return "MkldnnTranspose" if backend.name == "???" else str(backend.name)
 
 
 def convext_choice(work: Work) -> Choice | None:

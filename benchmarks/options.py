@@ -109,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--from", dest="stored", type=Path, metavar="FILE.json", help="show these results again")
     out.add_argument("--json", type=Path, help="all that was measured; what --compare reads")
     out.add_argument("--csv", type=Path, help="a line for each row")
+    out.add_argument("--markdown", type=Path, metavar="FILE", help="the summary, as tables for a README")
     out.add_argument("--plot", type=Path, metavar="FOLDER", help="the pictures, as PNG and SVG")
     out.add_argument("--html", type=Path, help="a report in one file, with pictures and a sortable table")
     out.add_argument("--compare", type=Path, metavar="OLD.json", help="say what changed since")

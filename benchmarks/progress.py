@@ -16,7 +16,13 @@ from benchmarks.job import Job
 
 
 def track(jobs: Sequence[Job], console: Console) -> Iterator[Job]:
-    """The jobs one by one, with a bar, the time it took and an estimate of what is left."""
+    """The jobs one by one, with a bar, the time it took and an estimate of what is left; a log gets a line
+    for each job."""
+    if not console.is_terminal:
+        for count, job in enumerate(jobs, 1):
+            console.print(f"{count}/{len(jobs)} {job.name}", markup=False, highlight=False)
+            yield job
+        return
     bar = Progress(
         BarColumn(bar_width=20),
         MofNCompleteColumn(),

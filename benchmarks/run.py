@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks import comparison, limits, machine, tables
+from benchmarks import comparison, limits, machine, summary, tables
 from benchmarks.job import Setting
 from benchmarks.kinds import KINDS, layers, threads
 from benchmarks.peers import contest
@@ -31,10 +31,11 @@ def run(options: argparse.Namespace) -> int:
         write(options, results, old, console)
     else:
         results, status = measured(options, old, console)
-    for table in tables.summaries(results):
-        console.print(table)
+    for grid in summary.grids(results):
+        console.print(tables.shown(grid))
+    console.print(summary.noise(results))
     if old is not None:
-        console.print(tables.comparison(comparison.changes(old, results)))
+        console.print(tables.shown(summary.comparison(comparison.changes(old, results))))
     if options.fail_slower is not None and status == 0:
         slow = comparison.failures(results, old, options.fail_slower)
         for row in slow:
@@ -95,7 +96,7 @@ def measure(options: argparse.Namespace, results: Results, console: Console) -> 
 def write(options: argparse.Namespace, results: Results, old: Results | None, console: Console) -> None:
     """The files that were asked for."""
     written: list[Path] = []
-    for path in filter(None, (options.json, options.csv, options.html)):
+    for path in filter(None, (options.json, options.csv, options.markdown, options.html)):
         path.parent.mkdir(parents=True, exist_ok=True)
     if options.json:
         results.write_json(options.json)
@@ -103,6 +104,9 @@ def write(options: argparse.Namespace, results: Results, old: Results | None, co
     if options.csv:
         results.write_csv(options.csv)
         written.append(options.csv)
+    if options.markdown:
+        options.markdown.write_text(summary.markdown(results))
+        written.append(options.markdown)
     if options.plot or options.html:
         from benchmarks import html, pictures  # matplotlib takes a second
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -14,14 +15,17 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from benchmarks import comparison, layer, options, passes
+from benchmarks import comparison, layer, options, passes, summary
 from benchmarks.arrays import Arrays
+from benchmarks.job import Job
 from benchmarks.kinds.threads import counts
 from benchmarks.layer import Layer
 from benchmarks.libraries import CONVEXT, OTHERS, convext_choice, torch_backend
 from benchmarks.limits import Limit, Limits, rate
 from benchmarks.pairing import Contestant, Effort, Race, calls_for, race, take_turns
+from benchmarks.progress import track
 from benchmarks.results import Results, Row, Side, Speedup, speedups
 from benchmarks.statistics import Ratio, Summary, geometric_mean, paired_ratio, spread
 
@@ -289,6 +293,15 @@ def test_what_a_row_says() -> None:
     assert speedups([one, replace(one, speedups=())]) == [Ratio(2, 1.9, 2.1)]
 
 
+def test_summary_in_markdown() -> None:
+    models = {"benchmark": "models", "name": "TCN", "pass_": "training"}
+    found = results(row(2, 1.9, 2.1), row(0.5, 0.4, 0.6, network="other"), row(3, 2.9, 3.1, **models))
+    text = summary.markdown(found)
+    assert "| all | 2 | 1.00 | **0.50** | 1 |" in text, "a loss is bold, and counted"
+    assert "| TCN | training | 2 | 2e+03 | 1 | 3.00 (2.90 to 3.10) | 50%, now 25% |" in text
+    assert "CPU some" in text and "off by 1.000 x at most" in text
+
+
 def test_changes() -> None:
     old = results(row(2, 1.8, 2.2), row(1, 1, 1, pass_="input_grad"), row(1, 1, 1, pass_="weight_grad"))
     new = results(row(1, 0.9, 1.1), row(1.5, 1.5, 1.5, pass_="input_grad"), row(1, 1, 1, threads=1))
@@ -340,6 +353,14 @@ def test_names_in_options_are_those_in_the_code() -> None:
     folder = Path(layer.__file__).parent / "peers"
     modules = {path.stem.removeprefix("with_") for path in folder.glob("with_*.py")} - {"torch"}
     assert {name.removesuffix("-frozen") for name in options.PEERS} == modules
+
+
+def test_progress_on_a_terminal() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    jobs = [Job(name, lambda: None) for name in ("first", "second", "third")]
+    assert list(track(jobs, console)) == jobs
+    shown = console.file.getvalue()
+    assert all(text in shown for text in ("0/3", "2/3", "3/3", "left:", "second"))
 
 
 def test_isa_is_set_before_torch_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

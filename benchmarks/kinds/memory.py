@@ -18,8 +18,8 @@ from benchmarks.pairing import Effort, take_turns
 from benchmarks.results import Row, Side, Speedup
 
 SIDES = ("convext", "torch")
-# Memory hardly varies: a few rounds show by how much.
-EFFORT = Effort(seconds=0, rounds=(3, 3))
+# Memory hardly varies: two rounds show by how much.
+EFFORT = Effort(seconds=0, rounds=(2, 2))
 
 
 def jobs(setting: Setting) -> Iterator[Job]:
