@@ -79,7 +79,7 @@ def cells(row: Row) -> dict[str, Cell]:
 def encoded(picture: Picture) -> str:
     """The picture as a data: address."""
     buffer = BytesIO()
-    picture.figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    picture.write(buffer, "svg")
     return f"data:image/svg+xml;base64,{b64encode(buffer.getvalue()).decode()}"
 
 

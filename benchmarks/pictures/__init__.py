@@ -31,5 +31,5 @@ def save(pictures: Mapping[str, Picture], folder: Path) -> list[Path]:
     for name, picture in pictures.items():
         for suffix in ("png", "svg"):
             paths.append(folder / f"{name}.{suffix}")
-            picture.figure.savefig(paths[-1], metadata={"Date": None} if suffix == "svg" else None)
+            picture.write(paths[-1], suffix)
     return paths

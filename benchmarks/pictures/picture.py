@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,6 +24,11 @@ class Picture:
     figure: Figure
     title: str
     caption: str
+
+    def write(self, file: Path | BytesIO, suffix: str) -> None:
+        """As "png" or "svg"; the same picture gives the same file."""
+        metadata = {"Date": None} if suffix == "svg" else None
+        self.figure.savefig(file, format=suffix, bbox_inches="tight", metadata=metadata)
 
 
 def subtitle(results: Results) -> str:
