@@ -8,11 +8,11 @@
 
 namespace convext {
 
-extern const Algorithm kPointwise, kDepthwiseChannels, kDepthwise, kFft, kGrouped, kDense, kChannelsLast, kReference;
+extern const Algorithm kPointwise, kDepthwiseChannels, kDepthwise, kFft, kGrouped, kWinograd, kDense, kChannelsLast, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
-    &kFft, &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped, &kDense, &kChannelsLast, &kReference,
+    &kFft, &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped, &kWinograd, &kDense, &kChannelsLast, &kReference,
 };
 
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {

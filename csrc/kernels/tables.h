@@ -12,6 +12,7 @@
 #include "kernels/rows/rows.h"
 #include "kernels/stencil/stencil.h"
 #include "kernels/transpose/transpose.h"
+#include "kernels/winograd/winograd.h"
 
 namespace convext {
 
@@ -70,6 +71,12 @@ const TransposeKernels<T>& transposes(Isa isa) {
 template <typename T>
 const FmaChainsKernel<T>& fma_chains(Isa isa) {
   constexpr const FmaChainsTable* kTables[] = {&kFmaChainsScalar, &kFmaChainsAvx2, &kFmaChainsAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const WinogradKernels<T>& winograd(Isa isa) {
+  constexpr const WinogradTable* kTables[] = {&kWinogradScalar, &kWinogradAvx2, &kWinogradAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

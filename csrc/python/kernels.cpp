@@ -187,6 +187,34 @@ void run_fft_correlate(LaneProductFn<T> fn, const Fields& fields) {
   fn(a, b, c, points, accumulate);
 }
 
+template <typename T>
+void run_winograd_source(void (*fn)(const WinogradSourceArgs<T>&), const Fields& fields) {
+  WinogradSourceArgs<T> args{};
+  fields.get("x", args.x), fields.get("x_h", args.x_h), fields.get("x_w", args.x_w);
+  fields.get("tiles", args.tiles), fields.get("count", args.count);
+  fields.get("v", args.v), fields.get("v_tile", args.v_tile), fields.get("v_frequency", args.v_frequency);
+  fn(args);
+}
+
+template <typename T>
+void run_winograd_filter(void (*fn)(const WinogradFilterArgs<T>&), const Fields& fields) {
+  WinogradFilterArgs<T> args{};
+  fields.get("w", args.w), fields.get("w_filter", args.w_filter), fields.get("w_h", args.w_h);
+  fields.get("w_w", args.w_w), fields.get("taps_h", args.taps_h), fields.get("taps_w", args.taps_w);
+  fields.get("count", args.count), fields.get("u", args.u), fields.get("u_filter", args.u_filter);
+  fields.get("u_frequency", args.u_frequency);
+  fn(args);
+}
+
+template <typename T>
+void run_winograd_destination(void (*fn)(const WinogradDestinationArgs<T>&), const Fields& fields) {
+  WinogradDestinationArgs<T> args{};
+  fields.get("m", args.m), fields.get("m_tile", args.m_tile), fields.get("m_frequency", args.m_frequency);
+  fields.get("tiles", args.tiles), fields.get("count", args.count), fields.get("bias", args.bias);
+  fields.get("y", args.y), fields.get("y_h", args.y_h), fields.get("y_w", args.y_w), fields.get("check", args.check);
+  fn(args);
+}
+
 struct Kernel {
   std::string name;
   std::function<void(const Fields&)> run;
@@ -228,6 +256,12 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   for (int mr = 1; mr <= channel.max_taps; ++mr)
     add("channel_weight_grad", mr, channel.lanes, run_channel_grad<T>, channel.weight_grad[mr - 1]);
   add("channel_bias_grad", 1, channel.lanes, run_channel_grad<T>, channel.bias_grad);
+  const WinogradKernels<T>& tile = winograd<T>(isa);
+  for (const auto& [points, transforms] : {std::pair{1, tile.line}, std::pair{kWinogradPoints, tile.square}}) {
+    add("winograd_source", points, tile.lanes, run_winograd_source<T>, transforms.source);
+    add("winograd_filter", points, tile.lanes, run_winograd_filter<T>, transforms.filter);
+    add("winograd_destination", points, tile.lanes, run_winograd_destination<T>, transforms.destination);
+  }
   const FmaChainsKernel<T>& fma = fma_chains<T>(isa);
   add("fma_chains", fma.chains, fma.lanes, run_fma_chains<T>, fma.fn);
   add("channel_spread", 1, channel.lanes, run_channel_spread<T>, channel.spread);

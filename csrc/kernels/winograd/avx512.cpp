@@ -1,0 +1,6 @@
+// The Winograd transforms of AVX-512.
+#include "simd/avx512.h"
+
+#include "kernels/winograd/kernel-inl.h"
+
+extern const convext::WinogradTable convext::kWinogradAvx512 = {Winograd<F32>::kernels(), Winograd<F64>::kernels()};

@@ -1,0 +1,84 @@
+// The transforms of Winograd's minimal filtering F(4, 3), with channels in the lanes.
+//
+// A tile of 4 outputs of a 3-tap filter needs 6 inputs. Seen as polynomials their product is known by its values
+// at 6 points, so 6 multiplications do what 12 did:   y = A' [ (G w) * (B' x) ]   and, nested along both axes, 36
+// do what 144 did for 4x4 outputs. The products of all tiles and channels at one point ("frequency") are a
+// matrix product; these kernels are the three transforms around it:
+//
+//   source       v[f] = B' x (B)      6 (x 6) vectors of a tile, wherever they lie       -> 6 or 36 frequencies
+//   filter       u[f] = G w (G')      up to 3 (x 3) taps                                 -> 6 or 36
+//   destination  y = A' m (A) + bias  6 or 36 frequencies                                -> up to 4 (x 4) vectors
+//
+// Points: 0, +-sqrt(1/2), +-sqrt(2), infinity. Their products are near 1, so the rounding error stays within twice
+// that of a direct sum; with 0, +-1, +-2 it is 4 times. Source: Winograd 1980; Lavin & Gray 2015; the points:
+// Barabasz et al. 2018, "Error analysis and improving the accuracy of Winograd convolution".
+//
+// Every access is a whole vector; nothing needs alignment; no overlap.
+#pragma once
+
+#include <stdint.h>
+
+namespace convext {
+
+inline constexpr int kWinogradTaps = 3, kWinogradOutputs = 4, kWinogradPoints = 6;
+
+// Where a tile reads and writes, relative to x and y, and how many of its outputs exist.
+struct WinogradTile {
+  int64_t source, destination;
+  int32_t rows, cols;
+};
+
+template <typename T>
+struct WinogradSourceArgs {
+  const T* x;
+  int64_t x_h, x_w;  // between the inputs of a tile
+  const WinogradTile* tiles;
+  int64_t count;
+  T* v;
+  int64_t v_tile, v_frequency;
+};
+
+template <typename T>
+struct WinogradFilterArgs {
+  const T* w;
+  int64_t w_filter, w_h, w_w;
+  int32_t taps_h, taps_w;  // 1 .. 3; those that are missing are zero
+  int64_t count;
+  T* u;
+  int64_t u_filter, u_frequency;
+};
+
+template <typename T>
+struct WinogradDestinationArgs {
+  const T* m;
+  int64_t m_tile, m_frequency;
+  const WinogradTile* tiles;
+  int64_t count;
+  const T* bias;  // a vector
+  T* y;
+  int64_t y_h, y_w;
+  T* check;  // a vector that becomes NaN where a result is not finite, and else keeps its value
+};
+
+// The kernels for tiles along w only, or along both axes.
+template <typename T>
+struct WinogradTransforms {
+  void (*source)(const WinogradSourceArgs<T>&);
+  void (*filter)(const WinogradFilterArgs<T>&);
+  void (*destination)(const WinogradDestinationArgs<T>&);
+};
+
+template <typename T>
+struct WinogradKernels {
+  int lanes;
+  WinogradTransforms<T> line, square;
+};
+
+struct WinogradTable {
+  WinogradKernels<float> f32;
+  WinogradKernels<double> f64;
+};
+
+extern const WinogradTable kWinogradScalar, kWinogradAvx2, kWinogradAvx512;
+
+}  // namespace convext
