@@ -57,14 +57,16 @@ def test_error_bound(problem: Problem, algorithm: str, isa: str, data: str) -> N
 @pytest.mark.parametrize("data", ("zero-mean", "positive"))
 @pytest.mark.parametrize("problem", grid.ACCURACY, ids=lambda p: p.id)
 def test_at_most_twice_the_error_of_torch(problem: Problem, data: str) -> None:
-    """Of what is chosen for the problem, with the machine's best instructions: torch takes these too."""
+    """Of what is chosen for the problem, with the machine's best instructions: torch takes these too.
+
+    (Or, of algorithms that state a larger factor, that.)"""
     algorithm = _C.plan(str(problem))["algorithm"]
     assert algorithm != "reference"
     operands, expected = given(problem, data)
     results = run(problem, operands, threads=2)
     for result, torchs, wanted in zip(results, torch_results(problem, operands), expected, strict=True):
         check(algorithm, problem, result, wanted)
-        check_rms(result, torchs, wanted)
+        check_rms(result, torchs, wanted, max(2, ERROR_FACTORS[algorithm]))
 
 
 @pytest.mark.parametrize("problem", grid.GRID, ids=lambda p: p.id)
