@@ -24,7 +24,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Job:
-    """One row to be measured; `measure` returns None if there is nothing to measure after all."""
+    """One row to be measured."""
 
     name: str
-    measure: Callable[[], Row | None]
+    measure: Callable[[], Row]

@@ -166,10 +166,10 @@ def _outer_product(name: str, mr: int, nr: int, dtype: str) -> Callable[[], Call
 
     def worker() -> Callable[[], float]:
         arrays = {
-            "a": np.ones((steps, mr), dtype),
-            "b": np.ones((steps, nr), dtype),
+            "a": aligned(steps * mr, dtype),
+            "b": aligned(steps * nr, dtype),
             "b_offset": np.arange(steps, dtype=np.int64) * nr,
-            "c": np.zeros((mr, nr), dtype),
+            "c": aligned(mr * nr, dtype),
         }
         sizes = {"steps": steps, "c_stride": nr, "columns": nr, "repeats": repeats}
 
@@ -180,6 +180,16 @@ def _outer_product(name: str, mr: int, nr: int, dtype: str) -> Callable[[], Call
         return work
 
     return worker
+
+
+def aligned(count: int, dtype: str) -> np.ndarray:
+    """Ones, from the beginning of a page on: no vector crosses cache lines, no two arrays share one."""
+    size = count * np.dtype(dtype).itemsize
+    memory = np.empty(size + 2 * PAGE, np.uint8)
+    start = -memory.ctypes.data % PAGE
+    array = memory[start : start + size].view(dtype)
+    array.fill(1)
+    return array
 
 
 def _copy(size: int, threads: int) -> Limit:

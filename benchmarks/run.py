@@ -4,20 +4,21 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from benchmarks import comparison, limits, machine, summary, tables
-from benchmarks.job import Setting
+from benchmarks.job import Job, Setting
 from benchmarks.kinds import KINDS, layers, threads
 from benchmarks.peers import contest
 from benchmarks.progress import track
 from benchmarks.results import Results
 
 NOISE_SAMPLES = 12
-INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
+WRONG_INPUT, INTERRUPTED = 2, 130  # exit statuses: argparse's, and what shells give to Ctrl-C
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,12 +26,18 @@ def run(options: argparse.Namespace) -> int:
     console = Console()
     if not console.is_terminal:
         console.width = 140
-    old = Results.read_json(options.compare) if options.compare else None  # tell at once if it cannot be read
-    if options.stored:
-        results, status = Results.read_json(options.stored), 0
+    try:
+        old = Results.read_json(options.compare) if options.compare else None
+        stored = Results.read_json(options.stored) if options.stored else None
+        settings, jobs = planned(options)
+    except (OSError, ValueError) as error:
+        console.print(f"benchmarks: {error}", markup=False)
+        return WRONG_INPUT
+    if stored is not None:
+        results, status = stored, 0
         write(options, results, old, console)
     else:
-        results, status = measured(options, old, console)
+        results, status = measured(options, settings, jobs, old, console)
     for grid in summary.grids(results):
         console.print(tables.shown(grid))
     console.print(summary.noise(results))
@@ -46,12 +53,36 @@ def run(options: argparse.Namespace) -> int:
     return status
 
 
-def measured(options: argparse.Namespace, old: Results | None, console: Console) -> tuple[Results, int]:
+def planned(options: argparse.Namespace) -> tuple[dict[str, Setting], list[Job]]:
+    """What is to be measured; the limits of the machine are filled in before the first job."""
+    cores = len(os.sched_getaffinity(0))
+    machine_limits = limits.Limits([])
+    settings = {}
+    for kind in options.benchmark:
+        counts = threads.counts(cores) if kind == "threads" else [torch.get_num_threads()]
+        settings[kind] = Setting(options, options.threads or counts, machine_limits)
+    return settings, [job for kind, setting in settings.items() for job in KINDS[kind](setting)]
+
+
+def measured(
+    options: argparse.Namespace,
+    settings: Mapping[str, Setting],
+    jobs: Sequence[Job],
+    old: Results | None,
+    console: Console,
+) -> tuple[Results, int]:
     """Measures, and writes what there is even if it is interrupted; with the exit status."""
     results = Results(command_line(), machine.describe())
     console.print(tables.machine(results))
+    options.peers, missing = contest.installed(options.peers)
+    if missing:
+        console.print(f"not installed, and so left out: {', '.join(missing)}")
     try:
-        measure(options, results, console)
+        measure_machine(
+            [settings[kind] for kind in ("layers", "threads") if kind in settings], results, console
+        )
+        for job in track(jobs, console):
+            results.rows.append(job.measure())
         results.complete = True
         return results, 0
     except KeyboardInterrupt:
@@ -65,32 +96,19 @@ def command_line() -> str:
     return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
 
 
-def measure(options: argparse.Namespace, results: Results, console: Console) -> None:
-    cores = len(os.sched_getaffinity(0))
-    counts = {
-        kind: options.threads or (threads.counts(cores) if kind == "threads" else [torch.get_num_threads()])
-        for kind in options.benchmark
-    }
-    options.peers, missing = contest.installed(options.peers)
-    if missing:
-        console.print(f"not installed, and so left out: {', '.join(missing)}")
-    timed_layers = {"layers", "threads"} & set(options.benchmark)
-    if timed_layers:
-        console.print("measuring the machine ...")
-        needed = sorted({count for kind in timed_layers for count in counts[kind]})
-        results.limits = limits.measure(needed, [options.dtype]).measured
-        console.print(tables.limits(results))
-    setting = {kind: Setting(options, counts[kind], limits.Limits(results.limits)) for kind in counts}
-    if timed_layers:
-        kind = sorted(timed_layers)[0]
-        subjects = layers.chosen(setting[kind])
-        for subject in subjects[:: max(1, len(subjects) // NOISE_SAMPLES)][:NOISE_SAMPLES]:
-            results.noise.append(layers.noise(subject, options.passes[0], setting[kind]))
-    jobs = [job for kind in options.benchmark for job in KINDS[kind](setting[kind])]
-    for job in track(jobs, console):
-        row = job.measure()
-        if row is not None:
-            results.rows.append(row)
+def measure_machine(settings: Sequence[Setting], results: Results, console: Console) -> None:
+    """The limits that layers are held against, and the noise floor; nothing if no layers are measured."""
+    if not settings:
+        return
+    console.print("measuring the machine ...")
+    options, machine_limits = settings[0].options, settings[0].limits
+    counts = sorted({count for setting in settings for count in setting.threads})
+    machine_limits.measured.extend(limits.measure(counts, [options.dtype]).measured)
+    results.limits = machine_limits.measured
+    console.print(tables.limits(results))
+    subjects = layers.chosen(settings[0])
+    for subject in subjects[:: max(1, len(subjects) // NOISE_SAMPLES)][:NOISE_SAMPLES]:
+        results.noise.append(layers.noise(subject, options.passes[0], settings[0]))
 
 
 def write(options: argparse.Namespace, results: Results, old: Results | None, console: Console) -> None:

@@ -357,7 +357,7 @@ def test_names_in_options_are_those_in_the_code() -> None:
 
 def test_progress_on_a_terminal() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    jobs = [Job(name, lambda: None) for name in ("first", "second", "third")]
+    jobs = [Job(name, lambda: row(1, 1, 1)) for name in ("first", "second", "third")]
     assert list(track(jobs, console)) == jobs
     shown = console.file.getvalue()
     assert all(text in shown for text in ("0/3", "2/3", "3/3", "left:", "second"))

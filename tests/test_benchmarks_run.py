@@ -77,6 +77,7 @@ def test_everything_is_measured(folder: Path) -> None:
         assert row.scratch_bytes >= 0 and row.limit > 0 and 0 < row.fraction(ours) < 3
         assert row.speedup(over="torch-nomkldnn") is not None
     assert all(0 < share < 1 for row in kinds["models"] for share in row.convolution_share)
+    assert all(side.error < 1e-5 for row in kinds["models"] for side in row.sides)
     assert {row.unit for row in kinds["memory"]} == {"bytes"}
     cores = len(os.sched_getaffinity(0))
     assert {row.threads for row in found.rows if row.benchmark == "threads"} >= {1, cores}
@@ -124,6 +125,19 @@ def test_stored_results_are_shown_and_compared(folder: Path, tmp_path: Path) -> 
     # All intervals are left of three times the old speed-ups.
     failed = run(*stored, "--compare", folder / "r.json", "--fail-slower", "1e6", status=1)
     assert "slower than 1000000.0: tiny" in failed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("layers", "--suite", "no/such.json"), "No such file or directory: 'no/such.json'"),
+        (("models", "--networks", "LeNet"), "no network is called LeNet; there are ResNet-50"),
+        (("--from", "benchmarks/layers/lenet.json"), "results of format None; this reads format 1"),
+    ],
+)
+def test_wrong_input_is_one_sentence(arguments: tuple[str, ...], message: str) -> None:
+    output = run(*arguments, status=2)
+    assert message in output and "Traceback" not in output
 
 
 def test_an_interrupt_keeps_what_was_measured(folder: Path, tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 import convext
-from benchmarks import networks
+from benchmarks import networks, passes
 from benchmarks.job import Job, Setting
 from benchmarks.networks import Network
 from benchmarks.pairing import Contestant, race
 from benchmarks.results import Row, Side, Speedup
+from convext.reporting import Report
 
 
 def jobs(setting: Setting) -> Iterator[Job]:
@@ -32,10 +33,14 @@ def measure(network: Network, kind: str, threads: int, setting: Setting) -> Row:
         theirs.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         batch = batch.to(memory_format=torch.channels_last)
     ours = convext.convert(copy.deepcopy(theirs))
-    sides = {"convext": ours, "torch": theirs}
-    contestants = [Contestant(name, networks.call(model, batch, kind)) for name, model in sides.items()]
-    timed = race(contestants, setting.effort)
+    models = {"convext": ours, "torch": theirs}
+    # Before training, which changes what a network remembers of its batches.
     exact = output(copy.deepcopy(theirs).double(), batch.double())
+    errors = {name: passes.error((output(model, batch),), (exact,)) for name, model in models.items()}
+    timed = race(
+        [Contestant(name, networks.call(model, batch, kind)) for name, model in models.items()],
+        setting.effort,
+    )
     report = convext.report(ours, batch, train=kind == "training")
     return Row(
         benchmark="models",
@@ -46,10 +51,7 @@ def measure(network: Network, kind: str, threads: int, setting: Setting) -> Row:
         dtype=setting.options.dtype,
         memory_format=setting.options.memory_format,
         threads=threads,
-        sides=tuple(
-            Side(name, timed.summary(name), error(output(model, batch), exact))
-            for name, model in sides.items()
-        ),
+        sides=tuple(Side(name, timed.summary(name), errors[name]) for name in models),
         speedups=(Speedup("convext", "torch", timed.speedup("convext", "torch")),),
         convolution_share=shares(report),
     )
@@ -62,11 +64,7 @@ def output(model: nn.Module, batch: Tensor) -> Tensor:
     return y
 
 
-def error(result: Tensor, exact: Tensor) -> float:
-    return ((result.double() - exact).abs().max() / exact.abs().max()).item()
-
-
-def shares(report: "convext.reporting.Report") -> tuple[float, float]:
+def shares(report: Report) -> tuple[float, float]:
     """The share of the model's time that its convolutions take: with torch.nn's, and with convext's."""
     theirs = sum(layer.torch_seconds or 0 for layer in report.layers) / (report.torch_seconds or 1)
     ours = sum(layer.seconds or 0 for layer in report.layers) / (report.seconds or 1)
