@@ -98,7 +98,7 @@ def rate(threads: int, worker: Callable[[], Callable[[], float]], sample: float 
     """How much work a second all threads do together: the best of a few measurements.
 
     `worker()` prepares a thread's work, of which a call does some and returns how much. The work must
-    release Python's lock.
+    release Python's lock, for a good part of a millisecond: the lock is taken between calls.
     """
     barrier = threading.Barrier(threads)
 
@@ -133,7 +133,7 @@ def _kernels(shape: str, isa: str, dtype: str) -> list[tuple[str, int, int]]:
 
 def _fma_peak(isa: str, dtype: str, threads: int) -> Limit:
     ((name, chains, lanes),) = _kernels("fma_chains", isa, dtype)
-    steps = 20_000
+    steps = 200_000
 
     def worker() -> Callable[[], float]:
         total = np.empty(lanes, dtype)
@@ -160,9 +160,9 @@ def _micro_kernel(isa: str, dtype: str, threads: int) -> Limit:
 
 
 def _outer_product(name: str, mr: int, nr: int, dtype: str) -> Callable[[], Callable[[], float]]:
-    """C[mr, nr] = A[steps, mr]^T B[steps, nr], with A and B in half of a first cache of 32 KiB."""
-    steps = 16 * 1024 // ((mr + nr) * np.dtype(dtype).itemsize)
-    repeats = 200
+    """C[mr, nr] = A[steps, mr]^T B[steps, nr], with A and B of 32 KiB together."""
+    steps = 32 * 1024 // ((mr + nr) * np.dtype(dtype).itemsize)
+    repeats = 500
 
     def worker() -> Callable[[], float]:
         arrays = {

@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.layer import PASSES
+
 BENCHMARKS = {
     "layers": "layers of real networks, pass by pass",
     "models": "whole networks: inference and a training step, and where the time goes",
@@ -12,7 +14,6 @@ BENCHMARKS = {
     "memory": "the largest amount of memory that inference and a training step need",
     "threads": "how layers scale with the number of threads",
 }
-PASSES = ("output", "input_grad", "weight_grad")
 AGAINST = ("torch", "torch-nomkldnn", "torch-mkldnn-layout", "torch-compile")
 PEERS = ("onnxruntime", "onnxruntime-frozen", "openvino-frozen", "ncnn-frozen", "jax", "tensorflow")
 # What makes PyTorch's parts use no more than an instruction set; read when they are loaded.

@@ -13,7 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch.nn.functional as F
 
+from benchmarks import passes
+from benchmarks.arrays import Arrays
+from benchmarks.layer import Layer
+from benchmarks.pairing import Effort
+from benchmarks.peers import contest
 from benchmarks.results import Results
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,6 +185,23 @@ def test_isa_caps_both_sides(folder: Path, tmp_path: Path) -> None:
     found = Results.read_json(path)
     assert found.machine["convext uses"].startswith("avx2") and found.machine["torch uses"] == "AVX2"
     assert all(row.side("convext").computed_by.endswith("_avx2") for row in found.rows)
+
+
+def test_peers_are_raced_process_against_process() -> None:
+    """PyTorch stands for a peer, which may not be installed; another one is certainly not."""
+    layer = Layer("tiny", (2, 4, 9, 9), (6, 2, 3, 3), True, (2, 2), (1, 1), (1, 1), 2, False, 1)
+    operands = passes.Operands.of(Arrays.draw(layer, "float32"))
+    work = passes.prepare(passes.convolution(F, layer), operands.double(), "weight_grad")
+    exact = [result.numpy() for result in work()]
+    effort = Effort(seconds=0, rounds=(3, 3))
+    found = contest.run(layer, "weight_grad", ["torch-frozen", "nothing"], 1, effort, exact)
+    (side,), (speedup,) = found.sides, found.speedups
+    assert side.name == "torch-frozen" and side.measured.count == 3 and side.error < 1e-6
+    assert (speedup.of, speedup.over) == ("torch-frozen", "torch") and speedup.ratio.value > 0
+    assert found.refused == {
+        "nothing": "ModuleNotFoundError: No module named 'benchmarks.peers.with_nothing'"
+    }
+    assert contest.installed(["nothing", "torch"]) == (["torch"], ["nothing"])
 
 
 # --- The report in a browser ------------------------------------------------------------------------
