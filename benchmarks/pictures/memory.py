@@ -1,6 +1,7 @@
 """The largest amount of memory that a network needs, on both sides."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from benchmarks.pictures.picture import Picture, head
 from benchmarks.results import Results, grouped
@@ -15,7 +16,7 @@ def draw(results: Results) -> Picture | None:
         return None
     kinds = grouped(rows, "pass_")
     tallest = max(map(len, kinds.values()))
-    figure = Figure(figsize=(2 + 4.5 * len(kinds), 1.4 + 0.36 * tallest))
+    figure = Figure(figsize=(2 + 4.5 * len(kinds), 1.7 + 0.36 * tallest), layout="constrained")
     panels = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
     for ax, ((kind,), some) in zip(panels, kinds.items(), strict=True):
         heights = range(len(some))[::-1]
@@ -25,10 +26,12 @@ def draw(results: Results) -> Picture | None:
             for name, size in sizes.items():
                 ax.plot(size, height, "o", color=COLOURS[name], markersize=5)
         ax.set(xscale="log", xlabel="MiB", title=kind)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
         ax.set_yticks(heights, [row.name for row in some])
     for name, colour in COLOURS.items():
         panels[0].plot([], [], "o", color=colour, label=name)
-    panels[0].legend(fontsize="small")
+    figure.legend(loc="outside upper right", ncols=len(COLOURS), fontsize="small")
     head(figure, f"Peak memory beyond the network itself, {rows[0].dtype}", results)
     return Picture(
         figure,
