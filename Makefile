@@ -21,8 +21,8 @@ demo: $(VENV)/.built $(VENV)/.demo-tools
 test: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools $(VENV)/.bench-tools
 	$(BIN)/python -m pytest
 
-# Also the tests that take minutes each.
-test-all: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools $(VENV)/.bench-tools
+# Also what is slow: compilers, several processes, other people's models.
+test-all: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools $(VENV)/.bench-tools $(VENV)/.clients
 	$(BIN)/python -m pytest -m ""
 
 build: $(VENV)/.built
@@ -65,6 +65,10 @@ $(VENV)/.torch:
 	touch $@
 
 $(VENV)/.tools: requirements-dev.txt $(VENV)/.torch
+	$(PIP_INSTALL) -r $<
+	touch $@
+
+$(VENV)/.clients: tests/requirements.txt $(VENV)/.torch
 	$(PIP_INSTALL) -r $<
 	touch $@
 

@@ -1,10 +1,12 @@
 """Results are the same to the bit for any number of threads, from run to run, wherever a call is made."""
 
 import os
+import statistics
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -160,23 +162,65 @@ def test_a_forked_child_after_openmp_was_used() -> None:
     assert printed.strip() == "0"
 
 
-def test_a_data_loader_whose_workers_convolve() -> None:
+@pytest.mark.parametrize("start", ("fork", "spawn"))
+def test_a_data_loader_whose_workers_convolve(start: str) -> None:
     printed = in_a_process(
-        """
-        import torch, convext
-        from torch.utils.data import DataLoader, Dataset
-
-        torch.manual_seed(0)
-        images, weight = torch.randn(8, 3, 32, 32), torch.randn(16, 3, 3, 3)
-
-        class Convolved(Dataset):
-            def __len__(self): return len(images)
-            def __getitem__(self, i): return convext.conv2d(images[i], weight)
+        f"""
+        import torch
+        from helpers.convolving import Convolved, all_convolved
+        from torch.utils.data import DataLoader
 
         torch.set_num_threads(2)
-        wanted = convext.conv2d(images, weight)
-        got = torch.cat(list(DataLoader(Convolved(), batch_size=2, num_workers=2)))
-        print(torch.equal(got, wanted))
+        wanted = all_convolved()
+        loader = DataLoader(Convolved(), batch_size=2, num_workers=2, multiprocessing_context="{start}")
+        print(torch.equal(torch.cat(list(loader)), wanted))
         """
     )
     assert printed.strip() == "True"
+
+
+@pytest.mark.parametrize("backend", ("loky", "threading"))
+def test_workers_of_joblib(backend: str) -> None:
+    """As scikit-learn uses it: processes that are started anew, or threads. (In one that is forked after the
+    parent used OpenMP, and keeps its number of threads, torch's own convolution hangs too.)"""
+    pytest.importorskip("joblib")
+    printed = in_a_process(
+        f"""
+        import torch
+        from helpers.convolving import all_convolved, convolved
+        from joblib import Parallel, delayed
+
+        torch.set_num_threads(2)
+        wanted = all_convolved()
+        got = Parallel(n_jobs=2, backend="{backend}")(delayed(convolved)(i) for i in range(8))
+        print(torch.equal(torch.stack(got), wanted))
+        """
+    )
+    assert printed.strip() == "True"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", (False, True), ids=("forward", "training"))
+def test_python_threads_get_as_much_done_as_with_torch(training: bool) -> None:
+    """Four threads that call at once, each with one thread of its own; pairs of turns, A B B A."""
+    torch.set_num_threads(1)
+    layers = {library: library.Conv2d(32, 32, 3, padding=1) for library in (convext, torch.nn)}
+    x = torch.randn(2, 32, 28, 28)
+
+    def work(layer: torch.nn.Module) -> None:
+        for _ in range(20):
+            y = layer(x)
+            if training:
+                torch.autograd.grad(y.sum(), layer.weight)
+
+    def seconds(library: object) -> float:
+        start = time.perf_counter()
+        list(pool.map(work, [layers[library]] * 4))
+        return time.perf_counter() - start
+
+    with ThreadPoolExecutor(4) as pool:
+        ratios = []
+        for _ in range(12):
+            turns = [seconds(library) for library in (torch.nn, convext, convext, torch.nn)]
+            ratios.append((turns[0] + turns[3]) / (turns[1] + turns[2]))
+    assert statistics.median(ratios[2:]) >= 0.95

@@ -15,7 +15,7 @@ from helpers.reference import Expected, check_bound
 
 Convolution = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 # Words in the names of operators: those of torch's kernels, and of what calls them.
-KERNELS = ("mkldnn", "onednn", "thnn", "slow_conv", "im2col", "unfold", "nnpack", "xnnpack", "conv_depthwise")
+KERNELS = ("mkldnn", "onednn", "thnn", "slow_conv", "nnpack", "xnnpack", "conv_depthwise")
 CONVOLUTIONS = ("conv", *KERNELS)
 FUNCTIONS = ("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
 
