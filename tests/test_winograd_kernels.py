@@ -39,7 +39,7 @@ def test_the_matrices_filter() -> None:
 
 
 def along(kernel: Kernel, matrix: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The matrix along the columns and, of the kernels for square tiles, the rows of (..., h, w, lane)."""
+    """The matrix along w and, by the kernels for square tiles, along h of (..., h, w, lane)."""
     rows = matrix if kernel.mr > 1 else np.eye(x.shape[-3])
     return np.einsum("ij,lk,...jkv->...ilv", rows, matrix, x.astype(np.float64))
 
@@ -54,25 +54,66 @@ def random(rng: np.random.Generator, kernel: Kernel, side: str, *shape: int) -> 
     return guarded(rng.uniform(-1, 1, shape).astype(kernel.dtype), side)
 
 
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("kernel", kernels("winograd_source"))
-def test_source(kernel: Kernel, side: str) -> None:
+def check_tiles(kernel: Kernel, side: str, matrix: np.ndarray) -> None:
+    """The kernels that bring tiles, as large as the matrix is wide, to frequencies."""
     rng = np.random.default_rng(0)
-    rows = INPUTS if kernel.mr > 1 else 1
+    size = matrix.shape[1]
+    rows = size if kernel.mr > 1 else 1
     for count, step_h, step_w in ((1, 1, 1), (3, 1, 1), (2, 2, 3)):
-        height, width = (rows - 1) * step_h + 1, (INPUTS - 1) * step_w + count
+        height, width = (rows - 1) * step_h + 1, (size - 1) * step_w + count
         x = random(rng, kernel, side, height, width, kernel.lanes)
         tiles = np.zeros(count, TILE)
         tiles["source"] = np.arange(count)[::-1] * kernel.lanes  # tiles lie where the list says
-        v = nans(kernel, side, rows * INPUTS, count, kernel.lanes)
+        v = nans(kernel, side, (INPUTS if kernel.mr > 1 else 1) * INPUTS, count, kernel.lanes)
         kernel.run(
             x=x, x_h=step_h * width * kernel.lanes, x_w=step_w * kernel.lanes, tiles=guarded(tiles, side),
             count=count, v=v, v_tile=kernel.lanes, v_frequency=count * kernel.lanes,
         )  # fmt: skip
         for t in range(count):
             first = count - 1 - t
-            tile = x[::step_h, first : first + (INPUTS - 1) * step_w + 1 : step_w]
-            check(kernel, v[:, t], along(kernel, SOURCE, tile).reshape(-1, kernel.lanes))
+            tile = x[::step_h, first : first + (size - 1) * step_w + 1 : step_w]
+            check(kernel, v[:, t], along(kernel, matrix, tile).reshape(-1, kernel.lanes))
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("winograd_source"))
+def test_source(kernel: Kernel, side: str) -> None:
+    check_tiles(kernel, side, SOURCE)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("winograd_gradient"))
+def test_gradient(kernel: Kernel, side: str) -> None:
+    check_tiles(kernel, side, DESTINATION.T)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("winograd_filter_grad"))
+def test_filter_grad(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    rows, most = (INPUTS, TAPS) if kernel.mr > 1 else (1, 1)
+    for taps_h in range(1, most + 1):
+        for taps_w in range(1, TAPS + 1):
+            count = taps_h + taps_w
+            u = random(rng, kernel, side, rows * INPUTS, count, kernel.lanes)
+            w = nans(kernel, side, taps_h, taps_w, count, kernel.lanes)
+            check_ = guarded(np.zeros(kernel.lanes, kernel.dtype), side)
+            kernel.run(
+                u=u, u_filter=kernel.lanes, u_frequency=count * kernel.lanes, count=count,
+                w=w, w_filter=kernel.lanes, w_h=taps_w * count * kernel.lanes, w_w=count * kernel.lanes,
+                taps_h=taps_h, taps_w=taps_w, check=check_,
+            )  # fmt: skip
+            frequencies = u.swapaxes(0, 1).reshape(count, rows, INPUTS, kernel.lanes)
+            want = along(kernel, FILTER.T, frequencies)[:, :taps_h, :taps_w]
+            check(kernel, w, want.transpose(1, 2, 0, 3))
+            assert (check_ == 0).all()
+            u[0, count - 1, 0] = np.nan
+            kernel.run(
+                u=u, u_filter=kernel.lanes, u_frequency=count * kernel.lanes, count=count,
+                w=w, w_filter=kernel.lanes, w_h=taps_w * count * kernel.lanes, w_w=count * kernel.lanes,
+                taps_h=taps_h, taps_w=taps_w, check=check_,
+            )  # fmt: skip
+            assert (np.isnan(check_) == (np.arange(kernel.lanes) == 0)).all()
 
 
 @pytest.mark.parametrize("side", SIDES)

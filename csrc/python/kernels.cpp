@@ -75,6 +75,7 @@ template <typename T>
 void run_stencil(StencilFn<T> fn, const Fields& fields) {
   StencilArgs<T> args{};
   fields.get("x", args.x), fields.get("x_pitch", args.x_pitch), fields.get("offset", args.offset);
+  fields.get("column", args.column), fields.get("width", args.width);
   fields.get("weight", args.weight), fields.get("taps", args.taps);
   fields.get("y", args.y), fields.get("y_pitch", args.y_pitch), fields.get("rows", args.rows);
   fields.get("columns", args.columns), fields.get("bias", args.bias), fields.get("accumulate", args.accumulate);
@@ -207,6 +208,16 @@ void run_winograd_filter(void (*fn)(const WinogradFilterArgs<T>&), const Fields&
 }
 
 template <typename T>
+void run_winograd_filter_grad(void (*fn)(const WinogradFilterGradArgs<T>&), const Fields& fields) {
+  WinogradFilterGradArgs<T> args{};
+  fields.get("u", args.u), fields.get("u_filter", args.u_filter), fields.get("u_frequency", args.u_frequency);
+  fields.get("count", args.count), fields.get("w", args.w), fields.get("w_filter", args.w_filter);
+  fields.get("w_h", args.w_h), fields.get("w_w", args.w_w), fields.get("taps_h", args.taps_h);
+  fields.get("taps_w", args.taps_w), fields.get("check", args.check);
+  fn(args);
+}
+
+template <typename T>
 void run_winograd_destination(void (*fn)(const WinogradDestinationArgs<T>&), const Fields& fields) {
   WinogradDestinationArgs<T> args{};
   fields.get("m", args.m), fields.get("m_tile", args.m_tile), fields.get("m_frequency", args.m_frequency);
@@ -261,6 +272,8 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
     add("winograd_source", points, tile.lanes, run_winograd_source<T>, transforms.source);
     add("winograd_filter", points, tile.lanes, run_winograd_filter<T>, transforms.filter);
     add("winograd_destination", points, tile.lanes, run_winograd_destination<T>, transforms.destination);
+    add("winograd_gradient", points, tile.lanes, run_winograd_source<T>, transforms.gradient);
+    add("winograd_filter_grad", points, tile.lanes, run_winograd_filter_grad<T>, transforms.filter_grad);
   }
   const FmaChainsKernel<T>& fma = fma_chains<T>(isa);
   add("fma_chains", fma.chains, fma.lanes, run_fma_chains<T>, fma.fn);

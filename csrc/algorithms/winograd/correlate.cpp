@@ -8,8 +8,7 @@
 
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/channel_panel.h"
-#include "algorithms/tiling.h"
-#include "algorithms/winograd/tile_axis.h"
+#include "algorithms/winograd/tile_grid.h"
 #include "algorithms/winograd/winograd.h"
 #include "core/parallel.h"
 
@@ -26,14 +25,13 @@ class WinogradCorrelation {
         tiles_(outer_product<T>(isa)),
         kernels_(winograd<T>(isa)),
         transpose_(transpose<T>(isa)),
-        h_(c_.axis_h(0)),
-        w_(c_.axis_w(0)),
-        transforms_(h_.transformed() && w_.transformed() ? kernels_.square : kernels_.line),
+        grid_(c_.n, c_.axis_h(0), c_.axis_w(0)),
+        transforms_(grid_.square() ? kernels_.square : kernels_.line),
         k_lanes_{c_.k, kernels_.lanes},
         m_lanes_{c_.m, kernels_.lanes} {}
 
   void plan(Blocks& b) const {
-    int64_t tiles = square() ? kSquareTiles : kLineTiles;
+    int64_t tiles = grid_.square() ? kSquareTiles : kLineTiles;
     cut(b, tiles);
     while (WinogradCorrelation(*this, b).workspace().thread_bytes > kMaxThreadBytes && tiles > 1)
       cut(b, tiles = tiles * 3 / 4);
@@ -42,21 +40,24 @@ class WinogradCorrelation {
   // Of the whole problem, on one thread. A transform takes about a cycle an instruction, as does what moves a vector.
   double cycles() const {
     constexpr double kMoved = 7, kCall = 30;  // a vector transposed and copied; a call of a register tile
-    const double source = square() ? 150 : 20, destination = square() ? 140 : 20, filter = square() ? 180 : 20;
+    const double source = grid_.square() ? 150 : 20, destination = grid_.square() ? 140 : 20,
+                 filter = grid_.square() ? 180 : 20;
     const auto number = [](int64_t x) { return static_cast<double>(x); };
     const Blocks& b = blocks_;
-    const EvenSplit rows = EvenSplit::of_at_most(block_tiles(b), b.mr), slices = slices_of_all();
-    const double blocks = number(pixel_blocks(b)), tiles = number(block_tiles(b)), m_vectors = number(m_lanes_.count());
+    const EvenSplit rows = EvenSplit::of_at_most(grid_.block_tiles(b), b.mr), slices = slices_of_all();
+    const double blocks = number(grid_.blocks(b)), tiles = number(grid_.block_tiles(b)),
+                 m_vectors = number(m_lanes_.count());
     const double m_tasks = number(ceil_div(m_lanes_.count() * kernels_.lanes, b.m));
-    const double products =
-        number(points() * groups() * c_.k) * product_cycles(rows, EvenSplit::of_at_most(m_lanes_.count(), b.nv));
-    const double calls = number(points() * rows.parts * slices.parts * EvenSplit::of_at_most(c_.k, b.k).parts) *
+    const double products = number(grid_.points() * grid_.groups() * c_.k) *
+                            product_cycles(rows, EvenSplit::of_at_most(m_lanes_.count(), b.nv));
+    const double calls = number(grid_.points() * rows.parts * slices.parts * EvenSplit::of_at_most(c_.k, b.k).parts) *
                          (kCall + 2 * number(rows.largest() * slices.largest()));
     const double sources =
         m_tasks * number(k_lanes_.count()) *
-        (tiles * number(groups()) * source + number(b.images * span(h_, b.rows) * span(w_, b.cols)) * kMoved);
+        (tiles * number(grid_.groups()) * source + number(b.images * h().span(b.rows) * w().span(b.cols)) * kMoved);
     const double destinations = m_vectors * (tiles * destination + number(b.images * b.rows * b.cols) * kMoved);
-    const double filters = m_vectors * number(c_.k) * (number(groups()) * filter + number(c_.taps()) * 2 * kMoved);
+    const double filters =
+        m_vectors * number(c_.k) * (number(grid_.groups()) * filter + number(c_.taps()) * 2 * kMoved);
     return number(c_.g) * (blocks * (products + calls + sources + destinations) +
                            (b.packed_weights ? filters + (1 + blocks) * streamed_cycles() : blocks * filters));
   }
@@ -72,29 +73,17 @@ class WinogradCorrelation {
     Flag& finite = *new (context.shared()) Flag(true);
     T* filters = reinterpret_cast<T*>(context.shared() + align_up(sizeof(Flag)));
     if (blocks_.packed_weights) transform_filters(o.weight, filters, workspace, context);
-    const EvenSplit images = EvenSplit::of_at_most(c_.n, blocks_.images), rows = periods(h_, blocks_.rows),
-                    cols = periods(w_, blocks_.cols);
-    const int64_t pixel_tasks = images.parts * rows.parts * cols.parts * c_.g;
+    const int64_t pixel_tasks = grid_.blocks(blocks_) * c_.g;
     const EvenSplit slices = slices_of_all();
     const EvenSplit m = {slices.parts,
                          std::min(slices.parts, std::max(ceil_div(m_lanes_.count(), blocks_.m / kernels_.lanes),
                                                          ceil_div(context.threads, pixel_tasks)))};
     parallel_for(context.threads, pixel_tasks * m.parts, [&](int64_t task, int thread) {
-      const auto take = [&task](int64_t parts) {
-        const int64_t part = task % parts;
-        task /= parts;
-        return part;
-      };
-      const int64_t mi = take(m.parts), ci = take(cols.parts), ri = take(rows.parts), ni = take(images.parts);
-      const Block block{images.begin(ni),
-                        images.length(ni),
-                        rows.begin(ri) * h_.period(),
-                        std::min(h_.out(), rows.begin(ri + 1) * h_.period()),
-                        cols.begin(ci) * w_.period(),
-                        std::min(w_.out(), cols.begin(ci + 1) * w_.period())};
+      const int64_t mi = task % m.parts, g = task / m.parts % c_.g;
+      const TileBlock block = grid_.block(blocks_, task / m.parts / c_.g);
       const Slices part{m.begin(mi), m.begin(mi + 1)};
       Scratch s(*this, context.of_thread(workspace, thread));
-      if (!compute(block, task, part, filters, o, s)) finite.store(false, std::memory_order_relaxed);
+      if (!compute(block, g, part, filters, o, s)) finite.store(false, std::memory_order_relaxed);
     });
     return finite.load();
   }
@@ -102,10 +91,6 @@ class WinogradCorrelation {
  private:
   using Flag = std::atomic<bool>;
 
-  // Tiles of some images: the output positions [r0, r1) x [c0, c1).
-  struct Block {
-    int64_t n0, images, r0, r1, c0, c1;
-  };
   // Slices of destination channels, as wide as a register tile.
   struct Slices {
     int64_t begin, end;
@@ -120,18 +105,18 @@ class WinogradCorrelation {
     size_t bytes;
     Scratch(const WinogradCorrelation& s, std::byte* memory)
         : take(memory),
-          panel(s.h_.positions(), s.w_.positions(), s.c_.in_h, s.c_.in_w, PaddingMode::kZeros, s.isa_,
-                s.span(s.h_, s.blocks_.rows), s.span(s.w_, s.blocks_.cols), take) {
+          panel(s.h().positions(), s.w().positions(), s.c_.in_h, s.c_.in_w, PaddingMode::kZeros, s.isa_,
+                s.h().span(s.blocks_.rows), s.w().span(s.blocks_.cols), take) {
       const Blocks& b = s.blocks_;
-      const int64_t lanes = s.kernels_.lanes, count = s.block_tiles(b), steps = s.groups() * b.k;
+      const int64_t lanes = s.kernels_.lanes, count = s.grid_.block_tiles(b), steps = s.grid_.groups() * b.k;
       tiles = take.array<WinogradTile>(count / b.images);
       a_offset = take.array<int64_t>(steps);
       b_offset = take.array<int64_t>(steps);
-      source = take.array<T>(s.points() * s.frequency_pitch(count, steps));
-      sums = take.array<T>(s.points() * s.frequency_pitch(count, s.task_lanes()));
+      source = take.array<T>(s.grid_.points() * s.frequency_pitch(count, steps));
+      sums = take.array<T>(s.grid_.points() * s.frequency_pitch(count, s.task_lanes()));
       result = take.array<T>(b.rows * b.cols * lanes);
       weight = take.array<T>(b.k * s.c_.taps() * lanes);
-      filter = take.array<T>(b.packed_weights ? 0 : s.points() * steps * b.nv * lanes);
+      filter = take.array<T>(b.packed_weights ? 0 : s.grid_.points() * steps * b.nv * lanes);
       bias = take.array<T>(lanes);
       check = take.array<T>(lanes);
       bytes = take.bytes();
@@ -149,20 +134,15 @@ class WinogradCorrelation {
 
   // Blocks of at most about `tiles` tiles: whole images, or whole rows of tiles, or parts of one.
   void cut(Blocks& b, int64_t tiles) const {
-    const auto at_most = [](int64_t size, int64_t most) {
-      return EvenSplit::of_at_most(size, std::max<int64_t>(1, most)).largest();
+    const int64_t lanes = kernels_.lanes;
+    const auto lanes_of = [lanes](const LaneGroups& all, int64_t channels) {
+      return EvenSplit::of_at_most(all.count(), std::max<int64_t>(1, channels / lanes)).largest() * lanes;
     };
-    const int64_t lanes = kernels_.lanes, row = w_.tiles(0, w_.out());
-    const int64_t band = h_.tiles(0, std::min(h_.out(), h_.period())) * row, image = h_.tiles(0, h_.out()) * row;
-    b.images = at_most(c_.n, tiles / image);
-    b.rows = std::min(h_.out(), h_.period() * at_most(h_.periods(), image <= tiles ? h_.periods() : tiles / band));
-    b.cols = std::min(w_.out(),
-                      w_.period() * at_most(w_.periods(), band <= tiles ? w_.periods() : tiles * w_.periods() / band));
-    b.k = at_most(k_lanes_.count(), kSteps / groups() / lanes) * lanes;
-    b.m = at_most(m_lanes_.count(), kTaskChannels / lanes) * lanes;
-    const Tile tile = best_tile(tiles_, false, block_tiles(b), m_lanes_.count());
+    grid_.cut(b, tiles);
+    b.k = lanes_of(k_lanes_, kSteps / grid_.groups()), b.m = lanes_of(m_lanes_, kTaskChannels);
+    const Tile tile = best_tile(tiles_, false, grid_.block_tiles(b), m_lanes_.count());
     b.mr = tile.mr, b.nv = tile.nv;
-    b.packed_weights = pixel_blocks(b) > 1;  // else each filter is transformed where it is used, and never stored
+    b.packed_weights = grid_.blocks(b) > 1;  // else each filter is transformed where it is used, and never stored
   }
 
   // To write or read the transformed filters beyond the L2 cache.
@@ -172,19 +152,9 @@ class WinogradCorrelation {
     return bytes > 4 * kL2Bytes ? bytes / kBytesPerCycle : 0;
   }
 
+  const TileAxis& h() const { return grid_.h(); }
+  const TileAxis& w() const { return grid_.w(); }
   static int64_t round_up(int64_t x, int64_t to) { return ceil_div(x, to) * to; }
-  static EvenSplit periods(const TileAxis& axis, int64_t length) {
-    return EvenSplit::of_at_most(axis.periods(), ceil_div(length, axis.period()));
-  }
-  static int64_t span(const TileAxis& axis, int64_t length) { return axis.span(round_up(length, axis.period())); }
-
-  bool square() const { return h_.transformed() && w_.transformed(); }
-  int64_t points() const { return h_.points() * w_.points(); }
-  int64_t groups() const { return h_.groups() * w_.groups(); }
-  int64_t block_tiles(const Blocks& b) const { return b.images * h_.tiles(0, b.rows) * w_.tiles(0, b.cols); }
-  int64_t pixel_blocks(const Blocks& b) const {
-    return ceil_div(c_.n, b.images) * periods(h_, b.rows).parts * periods(w_, b.cols).parts;
-  }
   EvenSplit slices_of_all() const { return EvenSplit::of_at_most(m_lanes_.count(), blocks_.nv); }
   // Destination channels of a task, with those that fill the last vector.
   int64_t task_lanes() const {
@@ -199,7 +169,7 @@ class WinogradCorrelation {
   // Where the transformed filters of a group begin that belong to source channel k on (a block's first) and, within the
   // block of `channels` channels, to the slice that begins at vector `vector`: [f][step][lane] there.
   int64_t filter_offset(int64_t k, int64_t channels, int64_t vector = 0) const {
-    return points() * groups() * kernels_.lanes * (k * m_lanes_.count() + channels * vector);
+    return grid_.points() * grid_.groups() * kernels_.lanes * (k * m_lanes_.count() + channels * vector);
   }
 
   void transform_filters(const T* weight, T* filters, const Workspace& workspace, const Context& context) const {
@@ -226,25 +196,27 @@ class WinogradCorrelation {
       else
         for (int64_t i = 0; i < channels; ++i)
           transpose_(from + i * c_.weight_k, c_.weight_m, count, taps, s.weight + i * taps * lanes, lanes);
-      for (int64_t gh = 0; gh < h_.groups(); ++gh)
-        for (int64_t gw = 0; gw < w_.groups(); ++gw) {
-          const int64_t group = gh * w_.groups() + gw;
+      for (int64_t gh = 0; gh < h().groups(); ++gh)
+        for (int64_t gw = 0; gw < w().groups(); ++gw) {
+          const int64_t group = gh * w().groups() + gw;
           WinogradFilterArgs<T> args{};
-          args.w = s.weight + (h_.weight_tap(gh) * c_.kernel_w + w_.weight_tap(gw)) * lanes;
-          args.w_filter = taps * lanes, args.w_h = h_.weight_step() * c_.kernel_w * lanes,
-          args.w_w = w_.weight_step() * lanes;
-          args.taps_h = static_cast<int32_t>(h_.taps(gh)), args.taps_w = static_cast<int32_t>(w_.taps(gw));
-          if (!w_.transformed()) args.w_w = args.w_h, args.taps_w = args.taps_h, args.taps_h = 1;
+          args.w = s.weight + (h().weight_tap(gh) * c_.kernel_w + w().weight_tap(gw)) * lanes;
+          args.w_filter = taps * lanes, args.w_h = h().weight_step() * c_.kernel_w * lanes,
+          args.w_w = w().weight_step() * lanes;
+          args.taps_h = static_cast<int32_t>(h().taps(gh)), args.taps_w = static_cast<int32_t>(w().taps(gw));
+          if (!w().transformed()) args.w_w = args.w_h, args.taps_w = args.taps_h, args.taps_h = 1;
           args.count = channels;
-          args.u = to + group * channels * width, args.u_filter = width, args.u_frequency = groups() * channels * width;
+          args.u = to + group * channels * width, args.u_filter = width,
+          args.u_frequency = grid_.groups() * channels * width;
           transforms_.filter(args);
         }
     }
   }
 
-  bool compute(const Block& block, int64_t g, const Slices& part, const T* filters, const CorrelationOperands<T>& o,
+  bool compute(const TileBlock& block, int64_t g, const Slices& part, const T* filters, const CorrelationOperands<T>& o,
                Scratch& s) const {
-    const int64_t count = list_tiles(block, s);
+    s.panel.prepare(block.r0, h().span(block.r1 - block.r0), block.c0, w().span(block.c1 - block.c0));
+    const int64_t count = grid_.list(block, s.panel.pitch(), kernels_.lanes, s.tiles);
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       transform_source(block, g, k.begin(ki), k.length(ki), count, o, s);
@@ -253,37 +225,22 @@ class WinogradCorrelation {
     return transform_sums(block, g, part, count, o, s);
   }
 
-  // Prepares the panel and lists the tiles of one image; returns how many there are.
-  int64_t list_tiles(const Block& b, Scratch& s) const {
-    const int64_t lanes = kernels_.lanes;
-    s.panel.prepare(b.r0, span(h_, b.r1 - b.r0), b.c0, span(w_, b.c1 - b.c0));
-    WinogradTile* tile = s.tiles;
-    h_.each_tile(b.r0, b.r1, [&](int64_t r, int64_t rows) {
-      w_.each_tile(b.c0, b.c1, [&](int64_t c, int64_t cols) {
-        *tile = {(r - b.r0) * s.panel.pitch() + (c - b.c0) * lanes, ((r - b.r0) * (b.c1 - b.c0) + c - b.c0) * lanes,
-                 static_cast<int32_t>(rows), static_cast<int32_t>(cols)};
-        if (!w_.transformed()) std::swap(tile->rows, tile->cols);
-        ++tile;
-      });
-    });
-    return tile - s.tiles;
-  }
-
   // [f][tile][group of taps][channel] of the block of source channels.
-  void transform_source(const Block& b, int64_t g, int64_t k0, int64_t channels, int64_t count,
+  void transform_source(const TileBlock& b, int64_t g, int64_t k0, int64_t channels, int64_t count,
                         const CorrelationOperands<T>& o, const Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, padded = round_up(channels, lanes), steps = groups() * padded;
+    const int64_t lanes = kernels_.lanes, padded = round_up(channels, lanes), steps = grid_.groups() * padded;
+    const TileStrides strides = grid_.strides(s.panel.pitch(), lanes);
     const ChannelView<const T> source(o.source, Layout::kChannelsFirst, c_.g * c_.k, c_.in_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t c = 0; c < channels; c += lanes) {
         s.panel.fill(source, b.n0 + i, g * c_.k + k0 + c, std::min(lanes, channels - c));
-        for (int64_t gh = 0; gh < h_.groups(); ++gh)
-          for (int64_t gw = 0; gw < w_.groups(); ++gw) {
+        for (int64_t gh = 0; gh < h().groups(); ++gh)
+          for (int64_t gw = 0; gw < w().groups(); ++gw) {
             WinogradSourceArgs<T> args{};
-            args.x = s.panel.data() + gh * h_.group_step() * s.panel.pitch() + gw * w_.group_step() * lanes;
-            args.x_h = h_.step() * s.panel.pitch(), args.x_w = w_.transformed() ? w_.step() * lanes : args.x_h;
+            args.x = s.panel.data() + gh * h().group_step() * s.panel.pitch() + gw * w().group_step() * lanes;
+            args.x_h = strides.h, args.x_w = strides.w;
             args.tiles = s.tiles, args.count = count;
-            args.v = s.source + i * count * steps + (gh * w_.groups() + gw) * padded + c;
+            args.v = s.source + i * count * steps + (gh * w().groups() + gw) * padded + c;
             args.v_tile = steps, args.v_frequency = frequency_pitch(b.images * count, steps);
             transforms_.source(args);
           }
@@ -298,7 +255,7 @@ class WinogradCorrelation {
     const T* row[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
     args.rows = row, args.a_offset = s.a_offset, args.b_offset = s.b_offset;
-    args.steps = groups() * channels, args.c_stride = pitch, args.start = k0 == 0 ? Start::kZero : Start::kAdd;
+    args.steps = grid_.groups() * channels, args.c_stride = pitch, args.start = k0 == 0 ? Start::kZero : Start::kAdd;
     for (int64_t i = 0; i < args.steps; ++i) s.a_offset[i] = i / channels * padded + i % channels;
     for (int64_t slice = part.begin; slice < part.end; ++slice) {
       const int64_t nv = slices.length(slice), width = nv * lanes;
@@ -309,13 +266,13 @@ class WinogradCorrelation {
         transform_slice(o.weight + g * c_.weights_per_group(), k0, channels, slice, s.filter, s);
       for (int64_t i = 0; i < args.steps; ++i) s.b_offset[i] = i * width;
       args.columns = width;
-      for (int64_t f = 0; f < points(); ++f) {
-        const T* source = s.source + f * frequency_pitch(count, groups() * padded);
+      for (int64_t f = 0; f < grid_.points(); ++f) {
+        const T* source = s.source + f * frequency_pitch(count, grid_.groups() * padded);
         T* sums = s.sums + f * frequency_pitch(count, pitch) + (slices.begin(slice) - slices.begin(part.begin)) * lanes;
         args.b = filter + f * args.steps * width;
         for (int64_t i = 0; i < rows.parts; ++i) {
           const int64_t first = rows.begin(i), mr = rows.length(i);
-          for (int64_t r = 0; r < mr; ++r) row[r] = source + (first + r) * groups() * padded;
+          for (int64_t r = 0; r < mr; ++r) row[r] = source + (first + r) * grid_.groups() * padded;
           args.c = sums + first * pitch;
           tiles_.rows[nv - 1][mr - 1](args);
         }
@@ -323,10 +280,11 @@ class WinogradCorrelation {
     }
   }
 
-  bool transform_sums(const Block& b, int64_t g, const Slices& part, int64_t count, const CorrelationOperands<T>& o,
+  bool transform_sums(const TileBlock& b, int64_t g, const Slices& part, int64_t count, const CorrelationOperands<T>& o,
                       const Scratch& s) const {
     const EvenSplit slices = slices_of_all();
     const int64_t lanes = kernels_.lanes, pitch = task_lanes(), cols = b.c1 - b.c0, first = slices.begin(part.begin);
+    const TileStrides strides = grid_.strides(cols * lanes, lanes);
     const ChannelView<T> destination(o.destination, Layout::kChannelsFirst, c_.g * c_.m, c_.out_pixels());
     std::fill_n(s.check, lanes, T(0));
     for (int64_t v = first; v < slices.begin(part.end); ++v) {
@@ -338,8 +296,7 @@ class WinogradCorrelation {
         args.m = s.sums + i * count * pitch + (v - first) * lanes;
         args.m_tile = pitch, args.m_frequency = frequency_pitch(b.images * count, pitch);
         args.tiles = s.tiles, args.count = count, args.bias = s.bias, args.check = s.check;
-        args.y = s.result, args.y_h = h_.step() * cols * lanes,
-        args.y_w = w_.transformed() ? w_.step() * lanes : args.y_h;
+        args.y = s.result, args.y_h = strides.h, args.y_w = strides.w;
         transforms_.destination(args);
         T* to = destination.at(b.n0 + i, g * c_.m + m0, b.r0 * c_.out_w + b.c0);
         const bool whole = cols == c_.out_w;  // rows adjoin
@@ -357,7 +314,7 @@ class WinogradCorrelation {
   const OuterProductTiles<T>& tiles_;
   const WinogradKernels<T>& kernels_;
   TransposeFn<T> transpose_;
-  TileAxis h_, w_;
+  TileGrid grid_;
   const WinogradTransforms<T>& transforms_;
   LaneGroups k_lanes_, m_lanes_;
 };

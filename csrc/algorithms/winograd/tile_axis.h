@@ -22,15 +22,17 @@ class TileAxis {
   int64_t groups() const { return ceil_div(axis_.taps, kWinogradTaps); }
   int64_t step() const { return transformed() ? axis_.offset_step : 1; }  // between the inputs of a tile
   int64_t group_step() const { return kWinogradTaps * step(); }
+  int64_t taps() const { return axis_.taps; }
   int64_t taps(int64_t group) const { return std::min<int64_t>(kWinogradTaps, axis_.taps - kWinogradTaps * group); }
   int64_t weight_tap(int64_t group) const { return axis_.tap0 + kWinogradTaps * group * axis_.tap_step; }
   int64_t weight_step() const { return axis_.tap_step; }
 
   int64_t period() const { return outputs_ * step(); }
   int64_t periods() const { return ceil_div(axis_.out, period()); }
-  // Source positions that `length` outputs read, from offset0 + first output on; length is a number of periods.
+  int64_t whole(int64_t length) const { return ceil_div(length, period()) * period(); }
+  // Source positions that `length` outputs read, with those that fill the last period, from the first one's offset on.
   int64_t span(int64_t length) const {
-    return length + (groups() * kWinogradTaps - 1) * step() * (transformed() ? 1 : 0);
+    return whole(length) + (transformed() ? (groups() * kWinogradTaps - 1) * step() : 0);
   }
   // Every source position, one after the other.
   Axis positions() const {

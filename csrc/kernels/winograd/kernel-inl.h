@@ -16,6 +16,7 @@ using convext::kWinogradPoints;
 using convext::kWinogradTaps;
 using convext::WinogradDestinationArgs;
 using convext::WinogradFilterArgs;
+using convext::WinogradFilterGradArgs;
 using convext::WinogradSourceArgs;
 
 template <typename Vec>
@@ -60,29 +61,60 @@ struct Winograd {
     y[3] = Vec::fma(number(0.5 * kA), odd_a, Vec::fma(number(2.0 * kB), odd_b, m[5]));
   }
 
-  template <bool kSquare>
-  static void source(const WinogradSourceArgs<T>& args) {
+  // A: the values of a polynomial of degree 3 at the points.
+  static CONVEXT_INLINE void gradient_line(const Vec (&y)[kWinogradOutputs], Vec (&d)[kWinogradPoints]) {
+    d[0] = y[0];
+    const Vec even_a = Vec::fma(number(0.5), y[2], y[0]);
+    const Vec odd_a = Vec::mul(number(kA), Vec::fma(number(0.5), y[3], y[1]));
+    d[1] = Vec::add(even_a, odd_a);
+    d[2] = Vec::sub(even_a, odd_a);
+    const Vec even_b = Vec::fma(number(2.0), y[2], y[0]);
+    const Vec odd_b = Vec::mul(number(kB), Vec::fma(number(2.0), y[3], y[1]));
+    d[3] = Vec::add(even_b, odd_b);
+    d[4] = Vec::sub(even_b, odd_b);
+    d[5] = y[3];
+  }
+
+  static CONVEXT_INLINE void filter_grad_line(const Vec (&u)[kWinogradPoints], Vec (&w)[kWinogradTaps]) {
+    const Vec even_a = Vec::mul(number(-2.0 / 3), Vec::add(u[1], u[2])), odd_a = Vec::sub(u[1], u[2]);
+    const Vec even_b = Vec::mul(number(1.0 / 6), Vec::add(u[3], u[4])), odd_b = Vec::sub(u[3], u[4]);
+    w[0] = Vec::add(u[0], Vec::add(even_a, even_b));
+    w[1] = Vec::fma(number(-2.0 / 3 * kA), odd_a, Vec::mul(number(kB / 6), odd_b));
+    w[2] = Vec::add(u[5], Vec::fma(number(0.5), even_a, Vec::mul(number(2.0), even_b)));
+  }
+
+  static CONVEXT_INLINE void to_points(const Vec (&x)[kWinogradPoints], Vec (&v)[kWinogradPoints]) {
+    source_line(x, v);
+  }
+  static CONVEXT_INLINE void to_points(const Vec (&y)[kWinogradOutputs], Vec (&d)[kWinogradPoints]) {
+    gradient_line(y, d);
+  }
+
+  // Tiles of kSize (x kSize) vectors to frequencies.
+  template <bool kSquare, int kSize>
+  static void tiles_to_points(const WinogradSourceArgs<T>& args) {
     constexpr int kPoints = kWinogradPoints, kRows = kSquare ? kPoints : 1;
     for (int64_t t = 0; t < args.count; ++t) {
       const T* x = args.x + args.tiles[t].source;
       T* to = args.v + t * args.v_tile;
-      Vec along_h[kRows][kPoints];
+      Vec along_h[kRows][kSize];
 #pragma GCC unroll 6
-      for (int j = 0; j < kPoints; ++j) {
-        Vec column[kPoints], v[kPoints];
+      for (int j = 0; j < kSize; ++j) {
+        if constexpr (kSquare) {
+          Vec column[kSize], v[kPoints];
 #pragma GCC unroll 6
-        for (int i = 0; i < kRows; ++i) column[i] = Vec::load(x + i * args.x_h + j * args.x_w);
-        if constexpr (kSquare)
-          source_line(column, v);
-        else
-          v[0] = column[0];
+          for (int i = 0; i < kSize; ++i) column[i] = Vec::load(x + i * args.x_h + j * args.x_w);
+          to_points(column, v);
 #pragma GCC unroll 6
-        for (int i = 0; i < kRows; ++i) along_h[i][j] = v[i];
+          for (int i = 0; i < kRows; ++i) along_h[i][j] = v[i];
+        } else {
+          along_h[0][j] = Vec::load(x + j * args.x_w);
+        }
       }
 #pragma GCC unroll 6
       for (int i = 0; i < kRows; ++i) {
         Vec v[kPoints];
-        source_line(along_h[i], v);
+        to_points(along_h[i], v);
 #pragma GCC unroll 6
         for (int j = 0; j < kPoints; ++j) v[j].store(to + (i * kPoints + j) * args.v_frequency);
       }
@@ -160,8 +192,46 @@ struct Winograd {
   }
 
   template <bool kSquare>
+  static void filter_grad(const WinogradFilterGradArgs<T>& args) {
+    constexpr int kPoints = kWinogradPoints, kTaps = kWinogradTaps, kRows = kSquare ? kTaps : 1;
+    Vec check = Vec::load(args.check);
+    for (int64_t c = 0; c < args.count; ++c) {
+      const T* u = args.u + c * args.u_filter;
+      Vec along_h[kRows][kPoints];
+#pragma GCC unroll 6
+      for (int j = 0; j < kPoints; ++j) {
+        if constexpr (kSquare) {
+          Vec column[kPoints], w[kTaps];
+#pragma GCC unroll 6
+          for (int i = 0; i < kPoints; ++i) column[i] = Vec::load(u + (i * kPoints + j) * args.u_frequency);
+          filter_grad_line(column, w);
+#pragma GCC unroll 3
+          for (int i = 0; i < kRows; ++i) along_h[i][j] = w[i];
+        } else {
+          along_h[0][j] = Vec::load(u + j * args.u_frequency);
+        }
+      }
+#pragma GCC unroll 3
+      for (int i = 0; i < kRows; ++i) {
+        if (i >= args.taps_h) break;
+        Vec w[kTaps];
+        filter_grad_line(along_h[i], w);
+        T* to = args.w + c * args.w_filter + i * args.w_h;
+#pragma GCC unroll 3
+        for (int j = 0; j < kTaps; ++j) {
+          if (j >= args.taps_w) break;
+          check = Vec::fma(w[j], Vec::zero(), check);
+          w[j].store(to + j * args.w_w);
+        }
+      }
+    }
+    check.store(args.check);
+  }
+
+  template <bool kSquare>
   static constexpr convext::WinogradTransforms<T> transforms() {
-    return {source<kSquare>, filter<kSquare>, destination<kSquare>};
+    return {tiles_to_points<kSquare, kWinogradPoints>, filter<kSquare>, destination<kSquare>,
+            tiles_to_points<kSquare, kWinogradOutputs>, filter_grad<kSquare>};
   }
   static constexpr convext::WinogradKernels<T> kernels() {
     return {Vec::kLanes, transforms<false>(), transforms<true>()};

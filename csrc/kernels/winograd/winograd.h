@@ -9,6 +9,11 @@
 //   filter       u[f] = G w (G')      up to 3 (x 3) taps                                 -> 6 or 36
 //   destination  y = A' m (A) + bias  6 or 36 frequencies                                -> up to 4 (x 4) vectors
 //
+// The weight gradient is a filter of 4 taps (the output's gradient) with 3 outputs (the weight's), by the transposes:
+//
+//   gradient     d = A y (A')         4 (x 4) vectors of a tile                          -> 6 or 36 frequencies
+//   filter_grad  w = G' u (G)         6 or 36                                            -> up to 3 (x 3) taps
+//
 // Points: 0, +-sqrt(1/2), +-sqrt(2), infinity. Their products are near 1, so the rounding error stays within twice
 // that of a direct sum; with 0, +-1, +-2 it is 4 times. Source: Winograd 1980; Lavin & Gray 2015; the points:
 // Barabasz et al. 2018, "Error analysis and improving the accuracy of Winograd convolution".
@@ -60,12 +65,25 @@ struct WinogradDestinationArgs {
   T* check;  // a vector that becomes NaN where a result is not finite, and else keeps its value
 };
 
+template <typename T>
+struct WinogradFilterGradArgs {
+  const T* u;
+  int64_t u_filter, u_frequency;
+  int64_t count;
+  T* w;
+  int64_t w_filter, w_h, w_w;
+  int32_t taps_h, taps_w;
+  T* check;  // as above
+};
+
 // The kernels for tiles along w only, or along both axes.
 template <typename T>
 struct WinogradTransforms {
   void (*source)(const WinogradSourceArgs<T>&);
   void (*filter)(const WinogradFilterArgs<T>&);
   void (*destination)(const WinogradDestinationArgs<T>&);
+  void (*gradient)(const WinogradSourceArgs<T>&);
+  void (*filter_grad)(const WinogradFilterGradArgs<T>&);
 };
 
 template <typename T>

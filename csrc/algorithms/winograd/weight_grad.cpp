@@ -1,0 +1,329 @@
+// Weight gradient by F(3, 4): the output's gradient is a filter of four taps whose outputs are the weight's gradient.
+// At every frequency it is a matrix product, source channels x output channels, summed over tiles; what it sums stays
+// at the frequencies until a chunk of tiles is done. A task owns a block of channels and a chunk. The chunks follow
+// from the problem alone and are added in their order, so the result does not depend on the threads.
+#include <atomic>
+#include <new>
+
+#include "algorithms/depthwise/channel_panel.h"
+#include "algorithms/winograd/tile_grid.h"
+#include "algorithms/winograd/winograd.h"
+#include "core/parallel.h"
+
+namespace convext {
+namespace {
+
+template <typename T>
+class WinogradWeightGrad {
+ public:
+  WinogradWeightGrad(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : p_(p),
+        isa_(isa),
+        blocks_(blocks),
+        products_(outer_product<T>(isa)),
+        kernels_(winograd<T>(isa)),
+        rows_(rows<T>(isa)),
+        transpose_(transpose<T>(isa)),
+        grid_(p.n, output_axis(p.padding_mode, p.oh, p.ih, p.kh, 1, p.dilation_h, p.pad_top),
+              output_axis(p.padding_mode, p.ow, p.iw, p.kw, 1, p.dilation_w, p.pad_left)),
+        transforms_(grid_.square() ? kernels_.square : kernels_.line),
+        ic_{p.ic_per_group(), kernels_.lanes},
+        oc_{p.oc_per_group(), kernels_.lanes} {}
+
+  void plan(Blocks& b) const {
+    const int64_t lanes = kernels_.lanes;
+    const auto lanes_of = [lanes](const LaneGroups& all, int64_t channels) {
+      return EvenSplit::of_at_most(all.count(), std::max<int64_t>(1, channels / lanes)).largest() * lanes;
+    };
+    // Frequencies x channels x channels of sums stay in the L2 cache: 1.2 MiB.
+    const int64_t scale = grid_.square() ? 1 : 4, most = sizeof(T) == 4 ? kSums : kSums / 2;
+    b.m = lanes_of(oc_, kTaskChannels * (scale > 1 ? 2 : 1));
+    b.k = lanes_of(ic_, scale * most / grid_.groups() / b.m);
+    int64_t tiles = grid_.square() ? kSquareTiles : kLineTiles;
+    const auto cut = [&] {
+      grid_.cut(b, tiles);
+      const Tile tile = best_tile(products_, false, grid_.groups() * b.k, b.m / lanes);
+      b.mr = tile.mr, b.nv = tile.nv;
+    };
+    cut();
+    while (WinogradWeightGrad(*this, b).workspace().thread_bytes > kMaxThreadBytes && (tiles > 8 || b.k > lanes)) {
+      if (tiles > 8)
+        tiles = tiles * 3 / 4;
+      else
+        b.k = round_up(b.k / 2, lanes);
+      cut();
+    }
+
+    const int64_t apart = p_.g * channel_blocks(ic_, b.k).parts * channel_blocks(oc_, b.m).parts;
+    const int64_t wanted =
+        ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
+    const int64_t affordable =
+        kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * partial_count());
+    b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, grid_.blocks(b));
+  }
+
+  // Of the whole problem, on one thread; as in correlate.cpp.
+  double cycles() const {
+    constexpr double kMoved = 7, kCall = 30;
+    const double source = grid_.square() ? 150 : 20, gradient = grid_.square() ? 120 : 18,
+                 filter = grid_.square() ? 120 : 16;
+    const auto number = [](int64_t x) { return static_cast<double>(x); };
+    const Blocks& b = blocks_;
+    const EvenSplit m = EvenSplit::of_at_most(grid_.groups() * b.k, b.mr),
+                    v = EvenSplit::of_at_most(b.m / kernels_.lanes, b.nv);
+    const double tiles = number(grid_.block_tiles(b));
+    const double pixels = number(b.images * grid_.h().span(b.rows) * grid_.w().span(b.cols));
+    const double products =
+        number(grid_.points()) *
+        (tiles * product_cycles(m, v) + number(m.parts * v.parts) * (kCall + 3 * number(m.largest() * v.largest())));
+    const double sources = number(b.k / kernels_.lanes) * (tiles * number(grid_.groups()) * source + pixels * kMoved);
+    const double gradients = number(b.m / kernels_.lanes) * (tiles * gradient + pixels * kMoved);
+    const double ends = number(grid_.groups() * b.k * b.m / kernels_.lanes) * filter;
+    const double tasks = number(p_.g * channel_blocks(ic_, b.k).parts * channel_blocks(oc_, b.m).parts);
+    return tasks * (number(grid_.blocks(b)) * (products + sources + gradients) + number(b.chunks) * ends);
+  }
+
+  Workspace workspace() const {
+    return {align_up(sizeof(Flag)) + align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * partial_count())),
+            Scratch(*this, nullptr).bytes};
+  }
+
+  // False if a result is not finite.
+  bool run(const Workspace& workspace, const Operands& o, const Context& context) const {
+    Flag& finite = *new (context.shared()) Flag(true);
+    T* partials = reinterpret_cast<T*>(context.shared() + align_up(sizeof(Flag)));
+    const EvenSplit ic = channel_blocks(ic_, blocks_.k), oc = channel_blocks(oc_, blocks_.m);
+    const EvenSplit chunks{grid_.blocks(blocks_), blocks_.chunks};
+    parallel_for(context.threads, p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
+      const int64_t chunk = task % chunks.parts, oi = task / chunks.parts % oc.parts;
+      const int64_t ii = task / chunks.parts / oc.parts % ic.parts, g = task / chunks.parts / oc.parts / ic.parts;
+      const Channels channels{g, ic.begin(ii) * ic_.lanes, std::min(ic_.channels, ic.begin(ii + 1) * ic_.lanes),
+                              oc.begin(oi) * oc_.lanes, std::min(oc_.channels, oc.begin(oi + 1) * oc_.lanes)};
+      Scratch s(*this, context.of_thread(workspace, thread));
+      for (int64_t block = chunks.begin(chunk); block < chunks.begin(chunk + 1); ++block)
+        add_block(grid_.block(blocks_, block), channels, block == chunks.begin(chunk), o, s);
+      if (!finish_chunk(channels, partials + chunk * partial_count(), s))
+        finite.store(false, std::memory_order_relaxed);
+    });
+    if (finite.load()) reduce(partials, o, context);
+    return finite.load();
+  }
+
+ private:
+  using Flag = std::atomic<bool>;
+
+  // The same problem with other blocks.
+  WinogradWeightGrad(const WinogradWeightGrad& other, const Blocks& blocks) : WinogradWeightGrad(other) {
+    blocks_ = blocks;
+  }
+
+  static constexpr int64_t kSums = 64 * 128, kTaskChannels = 128, kSquareTiles = 32, kLineTiles = 96;
+  static constexpr int64_t kMaxTasks = 64;
+  static constexpr double kFlopsPerTask = 1 << 22;
+  static constexpr int64_t kMaxPartialBytes = 4 << 20;
+
+  struct Channels {
+    int64_t g, ic0, ic1, oc0, oc1;
+  };
+
+  struct Scratch {
+    ScratchAllocator take;
+    ChannelPanel<T> source_panel, gradient_panel;
+    WinogradTile *source_tiles, *gradient_tiles;
+    int64_t *a_offset, *b_offset;
+    T *source, *gradient, *sums, *check;
+    size_t bytes;
+    Scratch(const WinogradWeightGrad& s, std::byte* memory)
+        : take(memory),
+          source_panel(s.grid_.h().positions(), s.grid_.w().positions(), s.p_.ih, s.p_.iw, PaddingMode::kZeros, s.isa_,
+                       s.grid_.h().span(s.blocks_.rows), s.grid_.w().span(s.blocks_.cols), take),
+          gradient_panel(own_positions(s.p_.oh), own_positions(s.p_.ow), s.p_.oh, s.p_.ow, PaddingMode::kZeros, s.isa_,
+                         s.grid_.h().whole(s.blocks_.rows), s.grid_.w().whole(s.blocks_.cols), take) {
+      const Blocks& b = s.blocks_;
+      const int64_t count = s.grid_.block_tiles(b), steps = s.grid_.groups() * b.k;
+      source_tiles = take.array<WinogradTile>(count / b.images);
+      gradient_tiles = take.array<WinogradTile>(count / b.images);
+      a_offset = take.array<int64_t>(count);
+      b_offset = take.array<int64_t>(count);
+      source = take.array<T>(s.grid_.points() * s.frequency_pitch(count, steps));
+      gradient = take.array<T>(s.grid_.points() * s.frequency_pitch(count, b.m));
+      sums = take.array<T>(s.grid_.points() * s.frequency_pitch(steps, b.m));
+      check = take.array<T>(s.kernels_.lanes);
+      bytes = take.bytes();
+    }
+  };
+
+  static Axis own_positions(int64_t size) { return {.out = size, .in = size, .taps = 1}; }
+  static int64_t round_up(int64_t x, int64_t to) { return ceil_div(x, to) * to; }
+  static EvenSplit channel_blocks(const LaneGroups& all, int64_t channels) {
+    return EvenSplit::of_at_most(all.count(), channels / all.lanes);
+  }
+  // See correlate.cpp.
+  int64_t frequency_pitch(int64_t rows, int64_t channels) const { return rows * channels + kernels_.lanes; }
+  // A chunk's sums: [g][(ic, kh, kw)][oc], whole vectors.
+  int64_t partial_row() const { return oc_.count() * oc_.lanes; }
+  int64_t partial_count() const { return p_.g * ic_.channels * p_.taps() * partial_row(); }
+
+  void add_block(const TileBlock& b, const Channels& c, bool first, const Operands& o, Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, steps = grid_.groups() * round_up(c.ic1 - c.ic0, lanes);
+    const int64_t width = round_up(c.oc1 - c.oc0, lanes);
+    s.source_panel.prepare(b.r0, grid_.h().span(b.r1 - b.r0), b.c0, grid_.w().span(b.c1 - b.c0));
+    s.gradient_panel.prepare(b.r0, grid_.h().whole(b.r1 - b.r0), b.c0, grid_.w().whole(b.c1 - b.c0));
+    const int64_t image = grid_.list(b, s.source_panel.pitch(), lanes, s.source_tiles), count = b.images * image;
+    grid_.list(b, s.gradient_panel.pitch(), lanes, s.gradient_tiles);
+    transform_source(b, c, image, o, s);
+    transform_gradient(b, c, image, o, s);
+
+    const EvenSplit m = EvenSplit::of_at_most(steps, blocks_.mr), v = EvenSplit::of_at_most(width / lanes, blocks_.nv);
+    const T* row[kOuterProductMaxMr];
+    OuterProductArgs<T> args{};
+    args.rows = row, args.a_offset = s.a_offset, args.b_offset = s.b_offset;
+    args.steps = count, args.c_stride = width, args.start = first ? Start::kZero : Start::kAdd;
+    for (int64_t t = 0; t < count; ++t) s.a_offset[t] = t * steps, s.b_offset[t] = t * width;
+    for (int64_t f = 0; f < grid_.points(); ++f) {
+      const T* source = s.source + f * frequency_pitch(count, steps);
+      for (int64_t vi = 0; vi < v.parts; ++vi) {
+        const int64_t at = v.begin(vi) * lanes;
+        args.b = s.gradient + f * frequency_pitch(count, width) + at;
+        args.columns = v.length(vi) * lanes;
+        for (int64_t mi = 0; mi < m.parts; ++mi) {
+          for (int64_t r = 0; r < m.length(mi); ++r) row[r] = source + m.begin(mi) + r;
+          args.c = s.sums + f * frequency_pitch(steps, width) + m.begin(mi) * width + at;
+          products_.rows[v.length(vi) - 1][m.length(mi) - 1](args);
+        }
+      }
+    }
+  }
+
+  // [f][tile][group of taps][input channel]
+  void transform_source(const TileBlock& b, const Channels& c, int64_t image, const Operands& o,
+                        const Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = grid_.groups() * padded;
+    const TileAxis &h = grid_.h(), &w = grid_.w();
+    const TileStrides strides = grid_.strides(s.source_panel.pitch(), lanes);
+    const ChannelView<const T> input(static_cast<const T*>(o.input), Layout::kChannelsFirst, p_.ic, p_.input_pixels());
+    for (int64_t i = 0; i < b.images; ++i)
+      for (int64_t ic = c.ic0; ic < c.ic1; ic += lanes) {
+        s.source_panel.fill(input, b.n0 + i, c.g * ic_.channels + ic, std::min(lanes, c.ic1 - ic));
+        for (int64_t gh = 0; gh < h.groups(); ++gh)
+          for (int64_t gw = 0; gw < w.groups(); ++gw)
+            transforms_.source(
+                {s.source_panel.data() + gh * h.group_step() * s.source_panel.pitch() + gw * w.group_step() * lanes,
+                 strides.h, strides.w, s.source_tiles, image,
+                 s.source + i * image * steps + (gh * w.groups() + gw) * padded + ic - c.ic0, steps,
+                 frequency_pitch(b.images * image, steps)});
+      }
+  }
+
+  // [f][tile][output channel]
+  void transform_gradient(const TileBlock& b, const Channels& c, int64_t image, const Operands& o,
+                          const Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, width = round_up(c.oc1 - c.oc0, lanes);
+    const TileStrides strides = grid_.strides(s.gradient_panel.pitch(), lanes);
+    const ChannelView<const T> output(static_cast<const T*>(o.output), Layout::kChannelsFirst, p_.oc,
+                                      p_.output_pixels());
+    for (int64_t i = 0; i < b.images; ++i)
+      for (int64_t oc = c.oc0; oc < c.oc1; oc += lanes) {
+        s.gradient_panel.fill(output, b.n0 + i, c.g * oc_.channels + oc, std::min(lanes, c.oc1 - oc));
+        transforms_.gradient({s.gradient_panel.data(), strides.h, strides.w, s.gradient_tiles, image,
+                              s.gradient + i * image * width + oc - c.oc0, width,
+                              frequency_pitch(b.images * image, width)});
+      }
+  }
+
+  // From the frequencies to the taps.
+  bool finish_chunk(const Channels& c, T* partial, const Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = grid_.groups() * padded;
+    const int64_t width = round_up(c.oc1 - c.oc0, lanes), row = partial_row(), taps = p_.taps();
+    const TileAxis &h = grid_.h(), &w = grid_.w();
+    std::fill_n(s.check, lanes, T(0));
+    for (int64_t ic = c.ic0; ic < c.ic1; ++ic) {
+      T* to = partial + ((c.g * ic_.channels + ic) * taps) * row + c.oc0;
+      if (h.taps() * w.taps() < taps)  // the others read only padding
+        for (int64_t tap = 0; tap < taps; ++tap) std::fill_n(to + tap * row, width, T(0));
+      for (int64_t gh = 0; gh < h.groups(); ++gh)
+        for (int64_t gw = 0; gw < w.groups(); ++gw) {
+          WinogradFilterGradArgs<T> args{};
+          args.u = s.sums + ((gh * w.groups() + gw) * padded + ic - c.ic0) * width;
+          args.u_filter = lanes, args.u_frequency = frequency_pitch(steps, width), args.count = width / lanes;
+          args.w = to + (h.weight_tap(gh) * p_.kw + w.weight_tap(gw)) * row, args.w_filter = lanes;
+          args.w_h = p_.kw * row, args.w_w = w.transformed() ? row : args.w_h;
+          args.taps_h = static_cast<int32_t>(h.taps(gh)), args.taps_w = static_cast<int32_t>(w.taps(gw));
+          if (!w.transformed()) std::swap(args.taps_h, args.taps_w);
+          args.check = s.check;
+          transforms_.filter_grad(args);
+        }
+    }
+    return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
+  }
+
+  // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout; sums the bias gradient.
+  void reduce(T* partials, const Operands& o, const Context& context) const {
+    const int64_t rows = ic_.channels * p_.taps(), row = partial_row(), ocg = oc_.channels;
+    const EvenSplit m = EvenSplit::of_at_most(rows, kReduceRows);
+    T* weight = o.written<T>(o.weight);
+    parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
+      const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
+      T* sum = partials + (g * rows + first) * row;
+      for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) {
+        const T* part = sum + chunk * partial_count();
+        for (int64_t i = 0; i < count * row; ++i) sum[i] += part[i];
+      }
+      transpose_(sum, row, count, ocg, weight + g * ocg * rows + first, rows);
+    });
+    if (!p_.bias) return;
+    T* bias = o.written<T>(o.bias);
+    const T* output = static_cast<const T*>(o.output);
+    parallel_for(context.threads, p_.oc, [&](int64_t oc, int) {
+      double sum = 0;
+      for (int64_t n = 0; n < p_.n; ++n)
+        sum += rows_.sum(output + (n * p_.oc + oc) * p_.output_pixels(), p_.output_pixels());
+      bias[oc] = static_cast<T>(sum);
+    });
+  }
+
+  static constexpr int64_t kReduceRows = 64;
+
+  const ConvProblem& p_;
+  Isa isa_;
+  Blocks blocks_;
+  const OuterProductTiles<T>& products_;
+  const WinogradKernels<T>& kernels_;
+  const RowKernels<T>& rows_;
+  TransposeFn<T> transpose_;
+  TileGrid grid_;
+  const WinogradTransforms<T>& transforms_;
+  LaneGroups ic_, oc_;
+};
+
+}  // namespace
+
+template <typename T>
+Plan plan_winograd_weight_grad(const ConvProblem& p, Isa isa) {
+  Plan plan;
+  plan.isa = isa;
+  WinogradWeightGrad<T>(p, isa, {}).plan(plan.blocks);
+  plan.workspace = WinogradWeightGrad<T>(p, isa, plan.blocks).workspace();
+  plan.kernel = {"outer_product_rows", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
+  return plan;
+}
+
+template <typename T>
+double winograd_weight_grad_cycles(const ConvProblem& p, const Plan& plan) {
+  return WinogradWeightGrad<T>(p, plan.isa, plan.blocks).cycles();
+}
+
+template <typename T>
+bool run_winograd_weight_grad(const ConvProblem& p, const Plan& plan, const Operands& operands,
+                              const Context& context) {
+  return WinogradWeightGrad<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
+}
+
+template Plan plan_winograd_weight_grad<float>(const ConvProblem&, Isa);
+template Plan plan_winograd_weight_grad<double>(const ConvProblem&, Isa);
+template double winograd_weight_grad_cycles<float>(const ConvProblem&, const Plan&);
+template double winograd_weight_grad_cycles<double>(const ConvProblem&, const Plan&);
+template bool run_winograd_weight_grad<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+template bool run_winograd_weight_grad<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+
+}  // namespace convext
