@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "algorithms/correlation.h"
-#include "algorithms/depthwise/channel_panel.h"
+#include "algorithms/channel_panel.h"
 #include "algorithms/depthwise/channels.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"

@@ -3,7 +3,7 @@
 // lanes. Chunks of (block, image) are summed apart and added in their order; they follow from the problem alone.
 #include <utility>
 
-#include "algorithms/depthwise/channel_panel.h"
+#include "algorithms/channel_panel.h"
 #include "algorithms/depthwise/channels.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"

@@ -7,7 +7,7 @@
 #include <new>
 
 #include "algorithms/correlation.h"
-#include "algorithms/depthwise/channel_panel.h"
+#include "algorithms/channel_panel.h"
 #include "algorithms/winograd/tile_grid.h"
 #include "algorithms/winograd/winograd.h"
 #include "core/parallel.h"

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <new>
 
-#include "algorithms/depthwise/channel_panel.h"
+#include "algorithms/channel_panel.h"
 #include "algorithms/winograd/tile_grid.h"
 #include "algorithms/winograd/winograd.h"
 #include "core/parallel.h"
