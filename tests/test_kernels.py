@@ -154,6 +154,29 @@ def test_stencil(kernel: Kernel, side: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("stencil"))
+def test_stencil_at_the_edges(kernel: Kernel, side: str) -> None:
+    """Taps beyond the rows of x read zeros, however far beyond."""
+    rng = np.random.default_rng(0)
+    for columns in range(1, 2 * kernel.nr + 2):
+        width, rows = max(1, columns + int(rng.integers(-3, 4))), 1 + columns % 5
+        for column in ((-1, 0, 1), (-2 * kernel.lanes - 3, -kernel.lanes, kernel.lanes + 2)):
+            x = integers(rng, kernel, side, rows, width)
+            weight = integers(rng, kernel, side, len(column))
+            y = nans(kernel, side, rows, columns)
+            padded = np.pad(x, ((0, 0), (3 * kernel.lanes, columns + 3 * kernel.lanes)))
+            want = 3 + sum(
+                w * padded[:, 3 * kernel.lanes + c :][:, :columns]
+                for w, c in zip(weight, column, strict=True)
+            )
+            kernel.run(
+                x=x, x_pitch=width, offset=offsets(column), column=offsets(column), width=width,
+                weight=weight, taps=len(column), y=y, y_pitch=columns, rows=rows, columns=columns, bias=3,
+            )  # fmt: skip
+            np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("copy_rows"))
 def test_copy_rows(kernel: Kernel, side: str) -> None:
     rng = np.random.default_rng(0)

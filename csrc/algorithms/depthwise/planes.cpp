@@ -1,6 +1,6 @@
 // Depthwise convolution plane by plane (kernels/stencil): every destination plane is a sum of shifted source
-// planes. A task owns some rows of a plane; their source rows are copied once into a panel without edges and
-// strides, small enough for L1, or read where they lie if no tap reads the padding.
+// planes. A task owns some rows of a plane. Their source rows are read where they lie, with masks at the edges; those
+// of a strided convolution, or whose edges are not zeros, are copied once into a panel that is small enough for L1.
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/depthwise.h"
 #include "algorithms/panel.h"
@@ -39,12 +39,15 @@ class Planes {
     parallel_for(context.threads, planes.parts * rows.parts * cols.parts, [&](int64_t task, int thread) {
       const Scratch s(*this, context.of_thread(workspace, thread));
       const int64_t ci = task % cols.parts, ri = task / cols.parts % rows.parts, pi = task / cols.parts / rows.parts;
-      int64_t* offsets = s.offsets;
+      int64_t* taps = s.taps;
+      RowRun* runs = s.runs;
       for (int64_t ph = 0; ph < c_.phases_h; ++ph)
         for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
-          const Phase phase(*this, ph, pw, {rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)}, offsets);
+          const Phase phase(*this, ph, pw, {rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)}, taps,
+                            runs);
           s.phases[ph * c_.phases_w + pw] = phase;
-          offsets += phase.h.taps * phase.w.taps;
+          taps += 2 * phase.h.taps * phase.w.taps;
+          runs += phase.runs;
         }
       for (int64_t plane = planes.begin(pi); plane < planes.begin(pi + 1); ++plane)
         for (int64_t m = 0; m < c_.m; ++m)
@@ -59,6 +62,11 @@ class Planes {
     int64_t r0, rows, c0, cols;
   };
 
+  // Rows [row, row + rows) of a block: taps [first, last) along h read rows of the image.
+  struct RowRun {
+    int64_t row, rows, first, last;
+  };
+
   // What the planes of a task have in common, for one phase of the destination.
   struct Phase {
     Axis h, w;
@@ -66,24 +74,46 @@ class Planes {
     PanelShape shape;
     bool in_place;
     int64_t* offset;  // of the taps, in the panel or in the plane
+    int64_t* column;  // in place: of the taps, in the plane
+    RowRun* run;
+    int64_t runs;
 
-    Phase(const Planes& s, int64_t phase_h, int64_t phase_w, const Block& b, int64_t* taps)
+    Phase(const Planes& s, int64_t phase_h, int64_t phase_w, const Block& b, int64_t* taps, RowRun* row_runs)
         : h(s.c_.axis_h(phase_h)),
           w(s.c_.axis_w(phase_w)),
           block{b.r0, std::min(b.rows, h.out - b.r0), b.c0, std::min(b.cols, w.out - b.c0)},
           shape(h, w, block.rows, block.cols, Arrangement::kShifts),
-          in_place(w.stride == 1 && !h.reads_outside() && !w.reads_outside()),
-          offset(taps) {
-      for (int64_t th = 0; th < h.taps; ++th)
-        for (int64_t tw = 0; tw < w.taps; ++tw)
-          *taps++ = in_place ? h.offset(th) * s.c_.in_w + w.offset(tw) : shape.tap_offset(th, tw);
+          in_place(s.c_.padding_mode == PaddingMode::kZeros && w.stride == 1),
+          offset(taps),
+          column(taps + h.taps * w.taps),
+          run(row_runs),
+          runs(0) {
+      for (int64_t th = 0, t = 0; th < h.taps; ++th)
+        for (int64_t tw = 0; tw < w.taps; ++tw, ++t) {
+          offset[t] = in_place ? h.offset(th) * s.c_.in_w + w.offset(tw) : shape.tap_offset(th, tw);
+          column[t] = block.c0 + w.offset(tw);
+        }
+      if (!in_place && !empty()) run[runs++] = {0, block.rows, 0, h.taps};
+      if (!in_place) return;
+      for (int64_t r = 0; r < block.rows; ++r) {
+        const int64_t row = (block.r0 + r) * h.stride;
+        int64_t first = 0, last = h.taps;
+        while (first < last && row + h.offset(first) < 0) ++first;
+        while (first < last && row + h.offset(last - 1) >= h.in) --last;
+        if (runs > 0 && run[runs - 1].first == first && run[runs - 1].last == last)
+          ++run[runs - 1].rows;
+        else
+          run[runs++] = {r, 1, first, last};
+      }
     }
     bool empty() const { return block.rows <= 0 || block.cols <= 0; }
+    bool reads_edges() const { return w.offset0 + block.c0 < 0 || w.offset(w.taps - 1) + block.c0 + block.cols > w.in; }
   };
 
   struct Scratch {
     Phase* phases;
-    int64_t* offsets;
+    int64_t* taps;
+    RowRun* runs;
     T *weight, *panel, *result;
     size_t bytes;
     Scratch(const Planes& s, std::byte* memory) {
@@ -95,7 +125,8 @@ class Planes {
         cols = std::max(cols, Strip(c.axis_w(pw), s.blocks_.cols, true).size());
       ScratchAllocator take(memory);
       phases = take.array<Phase>(c.phases_h * c.phases_w);
-      offsets = take.array<int64_t>(c.taps());
+      taps = take.array<int64_t>(2 * c.taps());
+      runs = take.array<RowRun>(c.phases_h * c.phases_w * s.blocks_.rows);
       weight = take.array<T>(c.taps());
       result = take.array<T>(c.phases_w > 1 ? c.phases_w * s.blocks_.rows * s.blocks_.cols : 0);
       panel = take.array<T>(rows * cols);
@@ -126,8 +157,7 @@ class Planes {
     const int64_t g = plane % c_.g;
     StencilArgs<T> args{};
     args.x_pitch = p.in_place ? c_.in_w * p.h.stride : p.shape.row_pitch();
-    args.offset = p.offset, args.weight = s.weight, args.taps = p.h.taps * p.w.taps;
-    args.y = y, args.y_pitch = y_pitch, args.rows = p.block.rows, args.columns = p.block.cols;
+    args.width = c_.in_w, args.y_pitch = y_pitch, args.columns = p.block.cols;
     args.bias = o.bias == nullptr ? T(0) : o.bias[g * c_.m + m];
     for (int64_t k = 0; k < c_.k; ++k) {
       const T* source = o.source + (plane * c_.k + k) * c_.in_pixels();
@@ -135,14 +165,20 @@ class Planes {
           m > 0 && c_.k == 1 && c_.phases_h * c_.phases_w == 1;  // the last channel's panel still serves
       if (!p.in_place && !packed)
         p.shape.pack(s.panel, source, c_.in_h, c_.in_w, 1, p.block.r0, p.block.c0, c_.padding_mode, rows_);
-      args.x = p.in_place ? source + p.block.r0 * p.h.stride * c_.in_w + p.block.c0 : s.panel;
+      const T* x = p.in_place ? source + p.block.r0 * p.h.stride * c_.in_w + p.block.c0 : s.panel;
       const T* weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + k * c_.weight_k;
       T* to = s.weight;
       for (int64_t th = 0; th < p.h.taps; ++th)
         for (int64_t tw = 0; tw < p.w.taps; ++tw)
           *to++ = weight[(p.h.tap0 + th * p.h.tap_step) * c_.kernel_w + p.w.tap0 + tw * p.w.tap_step];
       args.accumulate = k > 0;
-      kernel_.fn(args);
+      for (const RowRun* run = p.run; run < p.run + p.runs; ++run) {
+        const int64_t tap = run->first * p.w.taps;
+        args.offset = p.offset + tap, args.weight = s.weight + tap, args.taps = (run->last - run->first) * p.w.taps;
+        args.column = p.in_place && p.reads_edges() ? p.column + tap : nullptr;
+        args.x = x + run->row * args.x_pitch, args.y = y + run->row * y_pitch, args.rows = run->rows;
+        kernel_.fn(args);
+      }
     }
   }
 

@@ -4,6 +4,9 @@
 //   y[r * y_pitch + j]  =  bias + sum_{t < taps}  weight[t] * x[offset[t] + r * x_pitch + j]
 //                                                          r < rows, j < columns
 //
+// where `column` is given, over the taps with 0 <= column[t] + j < width: rows of x that lie between other rows are
+// read without a copy that has edges.
+//
 // Memory: nothing needs alignment; exactly the numbers of the formula are read and written. y must not
 // overlap x. Taps are summed in their order, whatever the tile.
 #pragma once
@@ -17,6 +20,8 @@ struct StencilArgs {
   const T* x;
   int64_t x_pitch;
   const int64_t* offset;
+  const int64_t* column;  // of x, that y's column 0 reads; or null
+  int64_t width;          // of x
   const T* weight;
   int64_t taps;
   T* y;
