@@ -182,7 +182,7 @@ def test_copy_rows(kernel: Kernel, side: str) -> None:
     rng = np.random.default_rng(0)
     for width in range(1, 2 * kernel.lanes + 3):
         src = integers(rng, kernel, side, 3, width)
-        for step in (1, 2, 3):
+        for step in (1, 2, 3, 4):
             for start in (-2 * kernel.lanes - 1, -3, -1, 0, 1, width - 1, width + 2):
                 count = int(rng.integers(1, 2 * kernel.lanes + 4))
                 at = start + step * np.arange(count)
@@ -207,7 +207,7 @@ def test_copy_rows(kernel: Kernel, side: str) -> None:
 @pytest.mark.parametrize("kernel", kernels("interleave_rows"))
 def test_interleave_rows(kernel: Kernel, side: str) -> None:
     rng = np.random.default_rng(0)
-    for phases in (1, 2, 3, 4):
+    for phases in (1, 2, 3, 4, 8):
         for count in range(1, 5 * kernel.lanes + 2):
             pitch = -(-count // phases)
             # The last row of a phase ends where the numbers that it has end.
@@ -228,6 +228,22 @@ def test_interleave_rows(kernel: Kernel, side: str) -> None:
                 phases=phases,
                 count=count,
             )
+            np.testing.assert_array_equal(dst, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("cut_rows"))
+def test_cut_rows(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for count in range(1, 3 * kernel.lanes + 2):
+        for parts in {1, -(-count // 14), -(-count // 3), count}:
+            pitch, steps = count + int(rng.integers(3)), 1 + count % 4
+            src = integers(rng, kernel, side, (steps - 1) * pitch + count)
+            dst = nans(kernel, side, steps * count)
+            offset = pitch * rng.permutation(steps)
+            rows = np.stack([src[at : at + count] for at in offset])
+            want = np.concatenate([part.ravel() for part in np.array_split(rows, parts, axis=1)])
+            kernel.run(dst=dst, src=src, offset=offsets(offset), steps=steps, count=count, parts=parts)
             np.testing.assert_array_equal(dst, want)
 
 

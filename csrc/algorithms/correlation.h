@@ -16,9 +16,13 @@ struct Correlation {
   int64_t kernel_h, kernel_w;
   int64_t weight_m, weight_k;  // strides of the weight; its taps are kernel_h x kernel_w, dense
   int64_t phases_h, phases_w;  // destination positions that are computed apart
+  // Above 1 if the m channels are those of the destination times shuffle_h x shuffle_w pixels: channel
+  // (c * shuffle_h + y) * shuffle_w + x at (row, column) is c at (row * shuffle_h + y, column * shuffle_w + x).
+  int64_t shuffle_h = 1, shuffle_w = 1;
   PaddingMode padding_mode;
   bool output_pass;
 
+  int64_t channels() const { return m / (shuffle_h * shuffle_w); }  // of the destination, in one group
   int64_t taps() const { return kernel_h * kernel_w; }
   int64_t weights_per_group() const { return m * k * taps(); }
   int64_t out_pixels() const { return out_h * out_w; }
@@ -42,6 +46,19 @@ struct Correlation {
       weight_m = p.taps(), weight_k = icg * p.taps();
       phases_h = std::min(p.stride_h, p.ih), phases_w = std::min(p.stride_w, p.iw);
     }
+  }
+
+  // An input gradient of patches that do not overlap, whose every pixel meets one tap, as one product of
+  // matrices: the taps become channels, and the result is shuffled. Other problems as they are.
+  static Correlation of_patches(const ConvProblem& p) {
+    Correlation c(p);
+    const bool patches = !c.output_pass && p.kh == p.stride_h && p.kw == p.stride_w && p.pad_top == 0 &&
+                         p.pad_left == 0 && (p.kh == 1 || p.dilation_h == 1) && (p.kw == 1 || p.dilation_w == 1);
+    if (!patches) return c;
+    c.m *= p.taps(), c.weight_m = 1;
+    c.shuffle_h = p.kh, c.shuffle_w = p.kw;
+    c.kernel_h = c.kernel_w = c.phases_h = c.phases_w = 1;
+    return c;
   }
 
   Axis axis_h(int64_t phase) const {

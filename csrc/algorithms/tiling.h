@@ -26,6 +26,16 @@ struct EvenSplit {
   }
   int64_t begin(int64_t i) const { return i * (size / parts) + std::min(i, size % parts); }
   int64_t length(int64_t i) const { return size / parts + (i < size % parts ? 1 : 0); }
+  // Calls f(begin, length) for each part, without a division for each.
+  template <typename F>
+  void each(const F& f) const {
+    const int64_t shorter = size / parts, longer = size % parts;
+    for (int64_t i = 0, first = 0; i < parts; ++i) {
+      const int64_t length = shorter + (i < longer ? 1 : 0);
+      f(first, length);
+      first += length;
+    }
+  }
   int64_t largest() const { return ceil_div(size, parts); }
 };
 

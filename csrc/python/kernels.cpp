@@ -101,6 +101,14 @@ void run_interleave_rows(void (*fn)(const InterleaveRowsArgs<T>&), const Fields&
 }
 
 template <typename T>
+void run_cut_rows(void (*fn)(const CutRowsArgs<T>&), const Fields& fields) {
+  CutRowsArgs<T> args{};
+  fields.get("dst", args.dst), fields.get("src", args.src), fields.get("offset", args.offset);
+  fields.get("steps", args.steps), fields.get("count", args.count), fields.get("parts", args.parts);
+  fn(args);
+}
+
+template <typename T>
 void run_sum_row(double (*fn)(const T*, int64_t), const Fields& fields) {
   const T* src = nullptr;
   int64_t count = 0;
@@ -253,6 +261,7 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   const int lanes = outer.lanes;
   add("copy_rows", 1, lanes, run_copy_rows<T>, rows<T>(isa).copy);
   add("interleave_rows", 1, lanes, run_interleave_rows<T>, rows<T>(isa).interleave);
+  add("cut_rows", 1, lanes, run_cut_rows<T>, rows<T>(isa).cut);
   add("sum_row", 1, lanes, run_sum_row<T>, rows<T>(isa).sum);
   add("transpose", lanes, lanes, run_transpose<T, int64_t>, transposes<T>(isa).block);
   add("transpose_scatter", lanes, lanes, run_transpose<T, const int64_t*>, transposes<T>(isa).scatter);

@@ -1,7 +1,7 @@
 // Output pass and input gradient as an implicit matrix product: destination channels x pixels, summed over
-// source channels x taps. A task owns a block of pixels of one image; for each block of source channels it
-// packs a panel and runs every register tile over it, so the panel is read from L2 and each of its
-// NR-wide slices from L1, however many destination channels there are.
+// source channels x taps. A task owns a block of pixels and of destination channels; for each block of source
+// channels it packs a panel (and the weights, where that pays) and runs every register tile over it, so the
+// panel is read from L2 and each of its NR-wide slices from L1, however many destination channels there are.
 #include "algorithms/dense/dense.h"
 #include "algorithms/dense/pack_weights.h"
 #include "algorithms/panel.h"
@@ -23,7 +23,11 @@ template <typename T>
 class Correlate {
  public:
   Correlate(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : c_(p), blocks_(blocks), tiles_(outer_product<T>(isa)), transpose_(transpose<T>(isa)), rows_(rows<T>(isa)) {}
+      : c_(Correlation::of_patches(p)),
+        blocks_(blocks),
+        isa_(isa),
+        tiles_(outer_product<T>(isa)),
+        rows_(rows<T>(isa)) {}
 
   // ---- planning
   void plan(Blocks& b) const {
@@ -58,9 +62,10 @@ class Correlate {
     const bool shifts = b.arrangement == Arrangement::kShifts;
     b.cols = shifts ? std::min(w.out, kMaxCols) : w.out;
     const int64_t line = shifts ? b.cols : b.images * h.out * w.out;
-    const int64_t uses = vectors(line) * ceil_div(c_.n, b.images) * (shifts ? h.out : 1);
+    const int64_t uses = shifts ? vectors(line) * std::min(h.out, ceil_div(kMaxCols, line)) : vectors(line);
     const bool much_padding = c_.padding_mode == PaddingMode::kZeros && th > 1 && h.much_padding();
-    b.packed_weights = !much_padding && (c_.taps() == 1 || scattered()) && uses > kInPlaceVectors;
+    b.packed_weights = !much_padding && (c_.taps() == 1 || scattered()) &&
+                       uses > (c_.weight_m == 1 ? kInPlaceAcrossVectors : kInPlaceVectors);
     const Tile tile = best_tile(tiles_, b.packed_weights, c_.m, std::min(vectors(line), vectors(kMaxCols)));
     b.mr = tile.mr, b.nv = tile.nv;
 
@@ -71,7 +76,6 @@ class Correlate {
     const int64_t taps = std::max<int64_t>(1, th * tw);
     const int64_t steps = std::clamp<int64_t>(c_.k * taps / 2, kMinSteps, sizeof(T) == 4 ? kMaxSteps : kMaxSteps / 2);
     b.k = EvenSplit::of_at_most(c_.k, std::clamp<int64_t>(fit, 1, ceil_div(steps, taps))).largest();
-    b.m = c_.m;
 
     // As many rows as keep the panel within L2, and the block of the result that the panels add to.
     const auto bytes = [&](int64_t rows) {
@@ -83,26 +87,36 @@ class Correlate {
     while (b.rows < h.out && b.rows * b.cols < kMaxCols && bytes(b.rows + 1) <= kL2Bytes) ++b.rows;
     if (much_padding && b.images == 1) b.rows = std::clamp<int64_t>(h.offset_step / 2, 1, b.rows);
     b.rows = EvenSplit::of_at_most(h.out, b.rows).largest();
+
+    // Destination channels: a phase's weights share L2 with the panel; those of all phases, and results, stay near.
+    const int64_t weights = std::max<int64_t>(1, b.k * th * tw), result = c_.phases_w * b.images * b.rows * b.cols,
+                  largest = std::max(c_.phases_w * weights, result);
+    b.m = std::clamp<int64_t>(std::min(kL2Bytes / weights, kMaxResultBytes / largest) / static_cast<int64_t>(sizeof(T)),
+                              std::min<int64_t>(4 * b.mr, c_.m), c_.m);
     while (Correlate(*this, b).workspace().thread_bytes > kMaxThreadBytes && shrink(b)) {
     }
   }
 
   Workspace workspace() const {
     Workspace w;
-    w.shared_bytes =
-        blocks_.packed_weights ? align_up(sizeof(T) * static_cast<size_t>(c_.g * c_.weights_per_group())) : 0;
+    if (packed_once()) w.shared_bytes = align_up(sizeof(T) * static_cast<size_t>(c_.g * c_.weights_per_group()));
     w.thread_bytes = Scratch(*this, nullptr).bytes;
     return w;
   }
 
   // ---- running
   void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
-    if (blocks_.packed_weights) pack_weights(o.weight, reinterpret_cast<T*>(context.shared()), context.threads);
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
     const Cut cut = best_cut(h.out, context.threads);
     const EvenSplit rows{h.out, cut.row_blocks}, cols = EvenSplit::of_at_most(w.out, blocks_.cols);
-    const EvenSplit m{m_tiles().parts, cut.m_blocks};
+    const EvenSplit m{c_.m / c_.shuffle_w, cut.m_blocks};
     const EvenSplit images = EvenSplit::of_at_most(c_.n, blocks_.images);
+    T* const packed = packed_once() ? reinterpret_cast<T*>(context.shared()) : nullptr;
+    if (packed != nullptr)
+      packing().pack_all(packed, o.weight, m, blocks_, context.threads, [&](int64_t thread) {
+        const Scratch s(*this, context.of_thread(workspace, static_cast<int>(thread)));
+        return std::pair(s.a_offset, s.unused);
+      });
     const int64_t tasks = images.parts * c_.g * c_.phases_h * rows.parts * cols.parts * m.parts;
     parallel_for(context.threads, tasks, [&](int64_t task, int thread) {
       Task t;
@@ -115,10 +129,10 @@ class Correlate {
       t.phase_h = take(c_.phases_h), t.g = take(c_.g);
       const int64_t ni = take(images.parts);
       t.n0 = images.begin(ni), t.images = images.length(ni);
-      t.tile0 = m.begin(mi), t.tile1 = t.tile0 + m.length(mi);
+      t.m0 = m.begin(mi) * c_.shuffle_w, t.m = m.length(mi) * c_.shuffle_w;
       t.c0 = cols.begin(ci), t.c1 = t.c0 + cols.length(ci);
       t.r0 = rows.begin(ri), t.r1 = t.r0 + rows.length(ri);
-      compute(t, Scratch(*this, context.of_thread(workspace, thread)), reinterpret_cast<const T*>(context.shared()), o);
+      compute(t, Scratch(*this, context.of_thread(workspace, thread)), packed, o);
     });
   }
 
@@ -137,17 +151,18 @@ class Correlate {
 
   static constexpr int64_t kMinCols = 64;
   static constexpr int64_t kMaxFlatWidth = 256;  // wider rows are long enough by themselves
-  static constexpr int64_t kMaxCols = 768;
+  static constexpr int64_t kMaxCols = 1024;
   static constexpr int64_t kMinSteps = 32, kMaxSteps = 144;
   static constexpr int64_t kMaxFlatPixels = 256;  // of several images: enough vectors to lose little in the last one
   // Vectors of pixels from which on packed weights pay, for single taps and for phases. Read in place, a tile's
-  // rows spread over as many cache lines and pages; where neighbouring steps are neighbouring taps they share
-  // them, and packing never paid (3x3 128@16x16, two threads: 338 GF/s in place, 312 packed).
-  static constexpr int64_t kInPlaceVectors = 12;
+  // rows (or, if these adjoin, its steps) spread over as many cache lines and pages; neighbouring taps share them,
+  // and packing never paid (3x3 128@16x16, two threads: 338 GF/s in place, 312 packed).
+  static constexpr int64_t kInPlaceVectors = 12, kInPlaceAcrossVectors = 2;
+  static constexpr int64_t kMaxResultBytes = 1 << 20;
 
   struct Task {
     int64_t n0, images, g, phase_h;
-    int64_t tile0, tile1;  // tiles of destination channels
+    int64_t m0, m;  // destination channels [m0, m0 + m)
     int64_t r0, r1, c0, c1;
   };
 
@@ -160,11 +175,12 @@ class Correlate {
   Cut best_cut(int64_t out_rows, int threads) const {
     const int64_t least = ceil_div(out_rows, blocks_.rows);
     const int64_t others = ceil_div(c_.n, blocks_.images) * c_.g * c_.phases_h;
-    Cut best{least, ceil_div(m_tiles().parts, task_tiles())};
+    const int64_t coarsest = ceil_div(c_.m, block_channels()),
+                  finest = std::clamp<int64_t>(threads, coarsest,
+                                               std::max(coarsest, c_.m / std::max<int64_t>(blocks_.mr, c_.shuffle_w)));
+    Cut best{least, coarsest};
     double best_cost = 0;
     const int64_t most = blocks_.images > 1 ? least : std::min<int64_t>(out_rows, least + std::min(threads, 8));
-    const int64_t coarsest = ceil_div(m_tiles().parts, task_tiles()),
-                  finest = std::clamp<int64_t>(threads, coarsest, m_tiles().parts);
     for (int64_t rb = least; rb <= most; ++rb)
       for (int64_t mb = coarsest; mb <= finest; mb *= 2) {
         const int64_t rounds = ceil_div(others * rb * mb, threads);
@@ -186,30 +202,34 @@ class Correlate {
 
   bool scattered() const { return c_.phases_h * c_.phases_w > 1; }
   // Does the result pass through memory of the thread, from where it goes to several places of the destination?
-  bool gathered() const { return scattered() || blocks_.images > 1; }
+  bool gathered() const { return scattered() || shuffled() || blocks_.images > 1; }
+  bool shuffled() const { return c_.shuffle_h * c_.shuffle_w > 1; }
   int64_t result_row() const { return blocks_.images * blocks_.rows * blocks_.cols; }
-  int64_t result_count() const { return std::min(c_.m, task_tiles() * blocks_.mr) * result_row(); }
-
-  // The tiles of destination channels, and how many a task takes at most.
-  EvenSplit m_tiles() const { return EvenSplit::of_at_most(c_.m, blocks_.mr); }
-  int64_t task_tiles() const {
-    return blocks_.m >= c_.m ? m_tiles().parts : std::max<int64_t>(1, blocks_.m / blocks_.mr);
-  }
+  int64_t result_count() const { return block_channels() * result_row(); }
+  // What a task takes at most: columns that are shuffled together stay together.
+  int64_t block_channels() const { return std::max<int64_t>(1, blocks_.m / c_.shuffle_w) * c_.shuffle_w; }
 
   struct Scratch {
     int64_t *a_offset, *b_offset;
-    T *result, *panel;
+    T *result, *bias, *weights, *unused, *panel;
     size_t bytes;
     Scratch(const Correlate& s, std::byte* memory) {
       const Correlation& c = s.c_;
-      int64_t panel_pitch = 0;
-      for (int64_t ph = 0; ph < c.phases_h; ++ph)
-        panel_pitch = std::max(panel_pitch,
-                               s.shape(c.axis_h(ph), s.blocks_.rows, s.blocks_.cols, s.blocks_.images).channel_pitch());
+      int64_t panel_pitch = 0, taps_h = 0;
+      for (int64_t ph = 0; ph < c.phases_h; ++ph) {
+        const Axis h = c.axis_h(ph);
+        panel_pitch =
+            std::max(panel_pitch, s.shape(h, s.blocks_.rows, s.blocks_.cols, s.blocks_.images).channel_pitch());
+        taps_h = std::max(taps_h, h.taps);
+      }
       ScratchAllocator take(memory);
-      a_offset = take.array<int64_t>(s.blocks_.k * c.taps());
+      a_offset = take.array<int64_t>(std::max<int64_t>(s.blocks_.k, 2) * c.taps());
       b_offset = take.array<int64_t>(s.blocks_.k * c.taps());
       result = take.array<T>(s.gathered() ? c.phases_w * s.result_count() : 0);
+      bias = take.array<T>(s.shuffled() ? s.block_channels() : 0);
+      weights = take.array<T>(
+          s.blocks_.packed_weights && !s.packed_once() ? s.block_channels() * s.blocks_.k * taps_h * c.kernel_w : 0);
+      unused = take.array<T>(kOuterProductMaxMr);
       panel = take.array<T>(panel_pitch * s.blocks_.k);
       bytes = take.bytes();
     }
@@ -219,34 +239,15 @@ class Correlate {
     return PanelShape(h, c_.all_phases_w(), rows, cols, blocks_.arrangement, images);
   }
 
-  // The place of the first packed weight of a row of phases in its group: the phases before own the other taps.
-  int64_t packed_phase_offset(int64_t phase_h) const {
-    int64_t before = 0, columns = 0;
-    for (int64_t ph = 0; ph < phase_h; ++ph) before += c_.axis_h(ph).taps;
-    for (int64_t pw = 0; pw < c_.phases_w; ++pw) columns += c_.axis_w(pw).taps;
-    return before * columns * c_.m * c_.k;
-  }
+  WeightPacking<T> packing() const { return {c_, isa_}; }
 
-  void pack_weights(const T* weight, T* packed, int threads) const {
-    const EvenSplit m = EvenSplit::of_at_most(c_.m, blocks_.mr), k = EvenSplit::of_at_most(c_.k, blocks_.k);
-    parallel_for(threads, c_.g * m.parts, [&](int64_t task, int) {
-      const int64_t g = task / m.parts, first = m.begin(task % m.parts), mr = m.length(task % m.parts);
-      const T* from = weight + g * c_.weights_per_group() + first * c_.weight_m;
-      T* group = packed + g * c_.weights_per_group();
-      for (int64_t ki = 0; ki < k.parts; ++ki) {
-        const T* block = from + k.begin(ki) * c_.weight_k;
-        T* phase = group;
-        for (int64_t ph = 0; ph < c_.phases_h; ++ph)
-          for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
-            const Axis h = c_.axis_h(ph), w = c_.axis_w(pw);
-            const int64_t taps = h.taps * w.taps;
-            if (taps > 0)
-              pack_weight_tile(phase + taps * (c_.m * k.begin(ki) + first * k.length(ki)), block, c_, h, w, mr,
-                               k.length(ki), transpose_);
-            phase += taps * c_.m * c_.k;
-          }
-      }
-    });
+  // Weights that several blocks of pixels meet are packed before the run; else a task packs what it needs, and
+  // they come from memory once.
+  bool packed_once() const {
+    constexpr int64_t kFew = 2;
+    const int64_t pixel_blocks = ceil_div(c_.n, blocks_.images) * ceil_div(c_.axis_h(0).out, blocks_.rows) *
+                                 ceil_div(c_.axis_w(0).out, blocks_.cols);
+    return blocks_.packed_weights && pixel_blocks > kFew;
   }
 
   void compute(const Task& t, const Scratch& s, const T* packed, const CorrelationOperands<T>& o) const {
@@ -257,13 +258,13 @@ class Correlate {
     if (rows <= 0) return;
     if (skips_padding()) h.drop_padding_taps(t.r0, t.r0 + rows);
     const PanelShape panel = shape(h, rows, cols, t.images);
-    T* plane = o.destination + (t.n0 * c_.g + t.g) * c_.m * c_.out_pixels();
     const T* source = o.source + (t.n0 * c_.g + t.g) * c_.k * c_.in_pixels();
-    const T* weight = o.weight + t.g * c_.weights_per_group();
+    const T* weight = o.weight + t.g * c_.weights_per_group() + t.m0 * c_.weight_m;
+    T* plane = o.destination + (t.n0 * c_.g + t.g) * c_.channels() * c_.out_pixels();
 
     Product product;
-    product.bias = o.bias == nullptr ? nullptr : o.bias + t.g * c_.m;
-    product.first = gathered() ? m_tiles().begin(t.tile0) : 0;
+    product.bias = bias_of(t, s, o.bias);
+    product.tiles = EvenSplit::of_at_most(t.m, blocks_.mr);
     product.c_stride = gathered() ? result_row() : c_.out_pixels();
     product.lines = panel.lines();
     product.length = panel.line_length();
@@ -272,7 +273,6 @@ class Correlate {
     product.a_offset = s.a_offset, product.b_offset = s.b_offset, product.b = s.panel;
 
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
-    const int64_t packed_phase = blocks_.packed_weights && scattered() ? packed_phase_offset(t.phase_h) : 0;
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       const int64_t k0 = k.begin(ki), channels = k.length(ki);
       for (int64_t i = 0; i < t.images; ++i)
@@ -280,10 +280,15 @@ class Correlate {
                    c_.padding_mode, rows_, i);
       product.start = ki > 0 ? Start::kAdd : product.bias != nullptr ? Start::kRowBias : Start::kZero;
       product.weight = weight + k0 * c_.weight_k;
-      product.packed = packed + t.g * c_.weights_per_group() + packed_phase;
+      if (packed != nullptr) {
+        product.packed = packed + packing().offset(t.g, t.phase_h, t.m0, t.m, k0);
+      } else if (blocks_.packed_weights) {
+        packing().pack(s.weights, product.weight, product.tiles, channels, h, s.a_offset, s.unused);
+        product.packed = s.weights;
+      }
       for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
         const Axis w = c_.axis_w(pw);
-        const int64_t taps = h.taps * w.taps, shift = c_.phases_w > 1 ? w.offset0 - all_w.offset0 : 0;
+        const int64_t shift = c_.phases_w > 1 ? w.offset0 - all_w.offset0 : 0;
         const int64_t shift_step = c_.phases_w > 1 ? w.offset_step : 1;
         product.steps = 0;
         for (int64_t i = 0; i < channels; ++i)
@@ -293,10 +298,10 @@ class Correlate {
               s.a_offset[product.steps] =
                   i * c_.weight_k + (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
             }
-        product.c = gathered() ? s.result + pw * result_count() : plane + t.r0 * c_.out_w + t.c0;
-        product.packed += taps * c_.m * k0;
-        multiply(product, t.tile0, t.tile1);
-        product.packed += taps * c_.m * (c_.k - k0);
+        product.c =
+            gathered() ? s.result + pw * result_count() : plane + t.m0 * c_.out_pixels() + t.r0 * c_.out_w + t.c0;
+        multiply(product);
+        product.packed += t.m * product.steps;
       }
     }
     if (gathered()) scatter(t, h, rows, cols, s.result, plane);
@@ -306,56 +311,67 @@ class Correlate {
     const T *weight, *packed, *bias, *b;
     const int64_t *a_offset, *b_offset;
     T* c;
-    int64_t steps, first, c_stride, lines, length, b_line, c_line;
+    EvenSplit tiles;  // of the destination channels
+    int64_t steps, c_stride, lines, length, b_line, c_line;
     Start start;
   };
 
-  // The register tiles [tile0, tile1) of destination channels, over all lines of the block.
-  void multiply(const Product& p, int64_t tile0, int64_t tile1) const {
-    const EvenSplit m = m_tiles();
+  // The biases of a task's channels.
+  const T* bias_of(const Task& t, const Scratch& s, const T* bias) const {
+    if (bias == nullptr) return nullptr;
+    bias += t.g * c_.channels();
+    if (!shuffled()) return bias + t.m0;
+    for (int64_t m = 0; m < t.m; ++m) s.bias[m] = bias[(t.m0 + m) / (c_.shuffle_h * c_.shuffle_w)];
+    return s.bias;
+  }
+
+  // All register tiles over all lines of the block.
+  void multiply(const Product& p) const {
     const EvenSplit v = EvenSplit::of_at_most(ceil_div(p.length, tiles_.lanes), blocks_.nv);
     const T* rows[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
     args.rows = rows, args.a_offset = p.a_offset, args.b_offset = p.b_offset;
     args.steps = p.steps, args.c_stride = p.c_stride, args.start = p.start;
     for (int64_t line = 0; line < p.lines; ++line)
-      for (int64_t vi = 0; vi < v.parts; ++vi) {
-        const int64_t j0 = v.begin(vi) * tiles_.lanes,
-                      j1 = std::min(p.length, (v.begin(vi) + v.length(vi)) * tiles_.lanes);
+      v.each([&](int64_t v0, int64_t nv) {
+        const int64_t j0 = v0 * tiles_.lanes;
         args.b = p.b + line * p.b_line + j0;
-        args.columns = j1 - j0;
-        for (int64_t mi = tile0; mi < tile1; ++mi) {
-          const int64_t first = m.begin(mi), mr = m.length(mi);
-          args.c = p.c + (first - p.first) * p.c_stride + line * p.c_line + j0;
+        args.columns = std::min(p.length - j0, nv * tiles_.lanes);
+        T* c = p.c + line * p.c_line + j0;
+        p.tiles.each([&](int64_t first, int64_t mr) {
+          args.c = c + first * p.c_stride;
           args.bias = p.bias == nullptr ? nullptr : p.bias + first;
           if (blocks_.packed_weights) {
             args.a = p.packed + first * p.steps;
-            tiles_.packed[v.length(vi) - 1][mr - 1](args);
+            tiles_.packed[nv - 1][mr - 1](args);
           } else {
             for (int64_t r = 0; r < mr; ++r) rows[r] = p.weight + (first + r) * c_.weight_m;
-            tiles_.rows[v.length(vi) - 1][mr - 1](args);
+            tiles_.rows[nv - 1][mr - 1](args);
           }
-        }
-      }
+        });
+      });
   }
 
   // From [phase][channel][image][row][column] to the destination: brings the columns of all phases together.
   void scatter(const Task& t, const Axis& h, int64_t rows, int64_t cols, const T* result, T* plane) const {
-    const int64_t columns = std::min(cols * c_.phases_w, c_.out_w - t.c0 * c_.phases_w);
-    const EvenSplit tiles = m_tiles();
-    const bool whole = !scattered() && cols == c_.out_w;  // rows adjoin: an image is one
+    const int64_t phases = c_.phases_w * c_.shuffle_w, columns = std::min(cols * phases, c_.out_w - t.c0 * phases);
+    const bool whole = phases == 1 && cols == c_.out_w && h.out_step == 1;  // rows adjoin: an image is one
     for (int64_t i = 0; i < t.images; ++i)
-      for (int64_t m = tiles.begin(t.tile0); m < tiles.begin(t.tile1); ++m)
-        rows_.interleave({plane + (i * c_.g * c_.m + m) * c_.out_pixels() + (h.out0 + t.r0 * h.out_step) * c_.out_w +
-                              t.c0 * c_.phases_w,
-                          h.out_step * c_.out_w, result + (m - tiles.begin(t.tile0)) * result_row() + i * rows * cols,
-                          cols, result_count(), whole ? 1 : rows, c_.phases_w, whole ? rows * cols : columns});
+      for (int64_t m = 0; m < t.m; m += c_.shuffle_w) {
+        const int64_t line = (t.m0 + m) / c_.shuffle_w, out0 = h.out0 + line % c_.shuffle_h;
+        const int64_t inside = std::min(rows, ceil_div(c_.out_h - out0, h.out_step) - t.r0);
+        rows_.interleave({plane + (i * c_.g * c_.channels() + line / c_.shuffle_h) * c_.out_pixels() +
+                              (out0 + t.r0 * h.out_step) * c_.out_w + t.c0 * phases,
+                          h.out_step * c_.out_w, result + m * result_row() + i * rows * cols, cols,
+                          shuffled() ? result_row() : result_count(), whole ? 1 : inside, phases,
+                          whole ? rows * cols : columns});
+      }
   }
 
   Correlation c_;
   Blocks blocks_;
+  Isa isa_;
   const OuterProductTiles<T>& tiles_;
-  TransposeFn<T> transpose_;
   const RowKernels<T>& rows_;
 };
 

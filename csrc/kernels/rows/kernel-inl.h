@@ -7,6 +7,7 @@
 namespace {
 
 using convext::CopyRowsArgs;
+using convext::CutRowsArgs;
 using convext::InterleaveRowsArgs;
 
 template <typename Vec>
@@ -29,60 +30,98 @@ struct Rows {
       v.store_tail(p, count);
   }
 
+  // The numbers row[at], row[at + kStep], ...; what lies outside the row is zero.
+  template <int kStep>
+  static CONVEXT_INLINE Vec load_every(const T* row, int64_t at, int64_t width) {
+    if constexpr (kStep == 1)
+      return load_window(row, at, width);
+    else
+      return Vec::even_lanes(load_every<kStep / 2>(row, at, width),
+                             load_every<kStep / 2>(row, at + kStep / 2 * kLanes, width));
+  }
+
+  template <int kStep>
+  static void copy_every(const CopyRowsArgs<T>& a) {
+    for (int64_t r = 0; r < a.rows; ++r)
+      for (int64_t i = 0; i < a.count; i += kLanes)
+        store_window(load_every<kStep>(a.src + r * a.src_pitch, a.start + kStep * i, a.width),
+                     a.dst + r * a.dst_pitch + i, a.count - i);
+  }
+
   static void copy(const CopyRowsArgs<T>& a) {
-    if (a.step == 1) {
-      for (int64_t r = 0; r < a.rows; ++r)
-        for (int64_t i = 0; i < a.count; i += kLanes)
-          store_window(load_window(a.src + r * a.src_pitch, a.start + i, a.width), a.dst + r * a.dst_pitch + i,
-                       a.count - i);
-    } else if (a.step == 2) {
-      for (int64_t r = 0; r < a.rows; ++r)
-        for (int64_t i = 0; i < a.count; i += kLanes) {
-          const T* row = a.src + r * a.src_pitch;
-          const int64_t at = a.start + 2 * i;
-          // The odd number behind the last one asked for may lie beyond the row: it is masked like the rest.
-          const Vec low = load_window(row, at, a.width), high = load_window(row, at + kLanes, a.width);
-          store_window(Vec::even_lanes(low, high), a.dst + r * a.dst_pitch + i, a.count - i);
-        }
-    } else {
-      const int64_t before = a.start < 0 ? (-a.start + a.step - 1) / a.step : 0;
-      const int64_t first = before < a.count ? before : a.count;
-      const int64_t inside = a.start < a.width ? (a.width - a.start + a.step - 1) / a.step : 0;
-      const int64_t last = inside < first ? first : inside < a.count ? inside : a.count;
-      for (int64_t r = 0; r < a.rows; ++r) {
-        T* dst = a.dst + r * a.dst_pitch;
-        const T* src = a.src + r * a.src_pitch + a.start;
-        for (int64_t i = 0; i < first; ++i) dst[i] = 0;
-        for (int64_t i = first; i < last; ++i) dst[i] = src[i * a.step];
-        for (int64_t i = last; i < a.count; ++i) dst[i] = 0;
+    if (a.step == 1) return copy_every<1>(a);
+    if (a.step == 2) return copy_every<2>(a);
+    if (a.step == 4) return copy_every<4>(a);
+    const int64_t before = a.start < 0 ? (-a.start + a.step - 1) / a.step : 0;
+    const int64_t first = before < a.count ? before : a.count;
+    const int64_t inside = a.start < a.width ? (a.width - a.start + a.step - 1) / a.step : 0;
+    const int64_t last = inside < first ? first : inside < a.count ? inside : a.count;
+    for (int64_t r = 0; r < a.rows; ++r) {
+      T* dst = a.dst + r * a.dst_pitch;
+      const T* src = a.src + r * a.src_pitch + a.start;
+      for (int64_t i = 0; i < first; ++i) dst[i] = 0;
+      for (int64_t i = first; i < last; ++i) dst[i] = src[i * a.step];
+      for (int64_t i = last; i < a.count; ++i) dst[i] = 0;
+    }
+  }
+
+  // Brings kPhases vectors into the order of the destination: first those a half apart are zipped.
+  template <int kPhases>
+  static CONVEXT_INLINE void zip(Vec (&x)[kPhases]) {
+#pragma GCC unroll 4
+    for (int round = 1; round < kPhases; round *= 2) {
+      Vec y[kPhases];
+#pragma GCC unroll 8
+      for (int i = 0; i < kPhases / 2; ++i) {
+        y[2 * i] = Vec::zip_low(x[i], x[i + kPhases / 2]);
+        y[2 * i + 1] = Vec::zip_high(x[i], x[i + kPhases / 2]);
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < kPhases; ++i) x[i] = y[i];
+    }
+  }
+
+  template <int kPhases>
+  static void interleave_phases(const InterleaveRowsArgs<T>& a) {
+    for (int64_t r = 0; r < a.rows; ++r) {
+      T* dst = a.dst + r * a.dst_pitch;
+      const T* src = a.src + r * a.src_pitch;
+      for (int64_t i = 0; kPhases * i < a.count; i += kLanes) {
+        const int64_t left = a.count - kPhases * i;
+        Vec x[kPhases];
+#pragma GCC unroll 8
+        for (int p = 0; p < kPhases; ++p)
+          x[p] = Vec::load_tail(src + p * a.src_phase + i, clamp((left - p + kPhases - 1) / kPhases));
+        zip<kPhases>(x);
+#pragma GCC unroll 8
+        for (int p = 0; p < kPhases; ++p)
+          if (left > p * kLanes) store_window(x[p], dst + kPhases * i + p * kLanes, left - p * kLanes);
       }
     }
   }
 
   static void interleave(const InterleaveRowsArgs<T>& a) {
-    for (int64_t r = 0; r < a.rows; ++r) {
-      T* dst = a.dst + r * a.dst_pitch;
-      const T* src = a.src + r * a.src_pitch;
-      if (a.phases == 1) {
-        for (int64_t i = 0; i < a.count; i += kLanes) store_window(load_window(src, i, a.count), dst + i, a.count - i);
-      } else if (a.phases == 2) {
-        int64_t i = 0;
-        for (; 2 * i + 2 * kLanes <= a.count; i += kLanes) {
-          const Vec even = Vec::load(src + i), odd = Vec::load(src + a.src_phase + i);
-          Vec::zip_low(even, odd).store(dst + 2 * i);
-          Vec::zip_high(even, odd).store(dst + 2 * i + kLanes);
-        }
-        const int64_t left = a.count - 2 * i;
-        if (left > 0) {
-          const Vec even = Vec::load_tail(src + i, (left + 1) / 2),
-                    odd = Vec::load_tail(src + a.src_phase + i, left / 2);
-          store_window(Vec::zip_low(even, odd), dst + 2 * i, left);
-          if (left > kLanes) store_window(Vec::zip_high(even, odd), dst + 2 * i + kLanes, left - kLanes);
-        }
-      } else {
-        const int64_t whole = a.count / a.phases, rest = a.count % a.phases;
-        for (int64_t p = 0; p < a.phases; ++p)
-          for (int64_t i = 0; i < whole + (p < rest ? 1 : 0); ++i) dst[i * a.phases + p] = src[p * a.src_phase + i];
+    if (a.phases == 1) return interleave_phases<1>(a);
+    if (a.phases == 2) return interleave_phases<2>(a);
+    if (a.phases == 4) return interleave_phases<4>(a);
+    if (a.phases == 8) return interleave_phases<8>(a);
+    const int64_t whole = a.count / a.phases, rest = a.count % a.phases;
+    for (int64_t r = 0; r < a.rows; ++r)
+      for (int64_t p = 0; p < a.phases; ++p)
+        for (int64_t i = 0; i < whole + (p < rest ? 1 : 0); ++i)
+          a.dst[r * a.dst_pitch + i * a.phases + p] = a.src[r * a.src_pitch + p * a.src_phase + i];
+  }
+
+  static void cut(const CutRowsArgs<T>& a) {
+    const int64_t length = a.count / a.parts, longer = a.count % a.parts;
+    for (int64_t k = 0; k < a.steps; ++k) {
+      const T* src = a.src + a.offset[k];
+      T* part = a.dst;
+      for (int64_t p = 0; p < a.parts; ++p) {
+        const int64_t size = length + (p < longer ? 1 : 0);
+        for (int64_t i = 0; i < size; i += kLanes)
+          store_window(Vec::load_tail(src + i, clamp(size - i)), part + k * size + i, size - i);
+        src += size, part += a.steps * size;
       }
     }
   }
@@ -97,6 +136,8 @@ struct Rows {
     if (i < count) add_wide(sums[1], Vec::load_tail(src + i, count - i));
     return F64::add(F64::add(sums[0], sums[1]), F64::add(sums[2], sums[3])).sum();
   }
+
+  static constexpr convext::RowKernels<T> kernels() { return {copy, interleave, cut, sum}; }
 };
 
 }  // namespace

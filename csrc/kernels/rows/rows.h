@@ -4,10 +4,12 @@
 //                where start + i * step lies in [0, width); 0 elsewhere
 //   interleave   dst[r * dst_pitch + i * phases + p] = src[p * src_phase + r * src_pitch + i]
 //                where i * phases + p < count
+//   cut          dst[first * steps + k * length + r] = src[offset[k] + first + r]    k < steps, r < length
+//                for each of the `parts` parts [first, first + length) of [0, count); sizes differ by 1 at most
 //   sum          src[0] + ... + src[count - 1], added in double: a bias gradient is as long a sum as there is
 //
 // Exactly the numbers of the formulas are read and written; nothing needs alignment; no overlap. Steps and
-// phases of 1 and 2 go by vectors.
+// phases of 1, 2, 4 (and 8 phases) go by vectors; eight steps were slower so: eight loads and seven shuffles.
 #pragma once
 
 #include <stdint.h>
@@ -33,9 +35,18 @@ struct InterleaveRowsArgs {
 };
 
 template <typename T>
+struct CutRowsArgs {
+  T* dst;
+  const T* src;
+  const int64_t* offset;
+  int64_t steps, count, parts;
+};
+
+template <typename T>
 struct RowKernels {
   void (*copy)(const CopyRowsArgs<T>&);
   void (*interleave)(const InterleaveRowsArgs<T>&);
+  void (*cut)(const CutRowsArgs<T>&);
   double (*sum)(const T* src, int64_t count);
 };
 
