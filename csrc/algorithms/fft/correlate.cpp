@@ -115,8 +115,9 @@ class FftCorrelate {
     const double transforms = static_cast<double>(steps() * ceil_div(c_.m, tiles.m) + c_.m),
                  products = static_cast<double>(steps() * c_.m),
                  kernels = static_cast<double>(ceil_div(c_.g * c_.m * steps(), fft_.lanes));
+    // Taps go into the lanes one by one, which takes as long again as their transform.
     const double block = transforms * transform_nanoseconds(s.points) + products * product_nanoseconds(s.points);
-    return static_cast<double>(c_.g * s.blocks()) * block + kernels * transform_nanoseconds(s.points);
+    return static_cast<double>(c_.g * s.blocks()) * block + 2 * kernels * transform_nanoseconds(s.points);
   }
 
   // Tap j reads j points further on: it is point -j of what a source is convolved with.
