@@ -115,6 +115,13 @@ TAILS = [
 ]
 
 CHANNELS_LAST = {"input": "nhwc", "weight": "nhwc", "output": "nhwc"}
+PIXELS_TIMES_CHANNELS = [
+    conv2d(100, 18, (7, 8), (3, 3), padding=SAME, n=2),  # summed by tap
+    conv2d(18, 100, (7, 8), (3, 3), stride=(2, 2), padding=SAME, n=2),
+    conv2d(50, 50, (9, 10), (3, 3), dilation=(6, 7), padding=((6, 6), (7, 7))),  # taps that are left out
+    conv2d(3, 20, (8, 12), (4, 4), stride=(4, 4), n=2),  # pixels that are one
+    conv2d(20, 20, (16, 16), (8, 8), stride=(8, 8), n=2),
+]
 
 
 def _all_passes(problems: list[Problem], dtypes: tuple[str, ...]) -> list[Problem]:
@@ -131,7 +138,11 @@ GRID = list(
     dict.fromkeys(
         _all_passes(ONE_DIMENSIONAL + TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES + LAYOUTS, ("f32", "f64"))
         + _all_passes(
-            [replace(p, **CHANNELS_LAST) for p in TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES], ("f32", "f64")
+            [
+                replace(p, **CHANNELS_LAST)
+                for p in TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES + PIXELS_TIMES_CHANNELS
+            ],
+            ("f32", "f64"),
         )
         + _all_passes(TAILS + [replace(p, **CHANNELS_LAST) for p in TAILS if p.kh * p.ih > 1], ("f32",))
     )

@@ -11,7 +11,7 @@ namespace {
 
 const char* supports(const ConvProblem& p) { return first_reason(needs_channels_last(p), needs_border_fold(p)); }
 
-constexpr int64_t kMinLanes = 12;
+constexpr int64_t kMinLanes = 5;
 
 const char* profitable(const ConvProblem& p, const Policy&) {
   const int64_t in_lanes = p.pass == Pass::kOutput      ? p.oc_per_group()

@@ -3,10 +3,11 @@
 //   destination[pixel][m]  =  sum over taps, source channels k  source[pixel moved by the tap][k] * weight[tap, k][m]
 //
 // A task owns a block of pixels. The weights of a tile's width of destination channels are packed to
-// [tap, k][m]; a slice of them stays in L1 while all tiles of the block's pixels run over it.
-#include "algorithms/channels_last/channels_last.h"
+// [tap, k][m]; a slice of them stays in L1 while all tiles of the block's pixels run over it. Few source channels
+// are summed over all taps at once, from a panel; many by tap, each pixel from where it lies or from a row of zeros,
+// and tiles leave out the taps that read only zeros for them.
 #include "algorithms/channels_last/pixel_panel.h"
-#include "algorithms/correlation.h"
+#include "algorithms/channels_last/pixel_product.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -18,44 +19,39 @@ template <typename T>
 class PixelCorrelation {
  public:
   PixelCorrelation(const ConvProblem& problem, Isa isa, const Blocks& blocks)
-      : p_(as_one_image(problem)),
-        c_(p_),
+      : product_(problem),
+        c_(product_.c),
         blocks_(blocks),
         tiles_(outer_product<T>(isa)),
         transpose_(transpose<T>(isa)),
         rows_(rows<T>(isa)),
-        all_h_(c_.all_phases_h()),
-        all_w_(c_.all_phases_w()),
-        in_place_(!all_h_.reads_outside() && !all_w_.reads_outside()) {}
+        by_tap_(!product_.in_place() && c_.k >= (product_.much_padding() ? kManyChannels / 2 : kManyChannels)) {}
 
   PixelCorrelation(const PixelCorrelation&) = delete;
 
   // ---- planning
   void plan(Blocks& b) {
-    const int64_t taps = std::max<int64_t>(1, all_h_.taps * all_w_.taps);
-    b.cols = std::min(all_w_.out, kMaxPixels);
-    b.rows = b.cols < all_w_.out ? 1 : std::clamp<int64_t>(kMaxPixels / b.cols, 1, all_h_.out);
-    b.images = b.rows < all_h_.out ? 1 : std::clamp<int64_t>(kMaxPixels / (b.rows * b.cols), 1, c_.n);
-    b.cols = EvenSplit::of_at_most(all_w_.out, b.cols).largest();
-    b.rows = EvenSplit::of_at_most(all_h_.out, b.rows).largest();
+    const int64_t taps = std::max<int64_t>(1, product_.all_h.taps * product_.all_w.taps);
+    b.cols = std::min(product_.all_w.out, kMaxPixels);
+    b.rows = b.cols < product_.all_w.out ? 1 : std::clamp<int64_t>(kMaxPixels / b.cols, 1, product_.all_h.out);
+    b.images = b.rows < product_.all_h.out ? 1 : std::clamp<int64_t>(kMaxPixels / (b.rows * b.cols), 1, c_.n);
+    b.cols = EvenSplit::of_at_most(product_.all_w.out, b.cols).largest();
+    b.rows = EvenSplit::of_at_most(product_.all_h.out, b.rows).largest();
     b.images = EvenSplit::of_at_most(c_.n, b.images).largest();
 
-    const auto channels = [&] {
-      const int64_t pixels = std::max<int64_t>(1, b.images * panel(b, 1).size());
-      const int64_t fit = kL2Bytes / 2 / (static_cast<int64_t>(sizeof(T)) * pixels);
-      return EvenSplit::of_at_most(c_.k, std::max({fit, ceil_div(kMaxSteps, taps), kMinChannels})).largest();
-    };
-    b.k = channels();
-    const bool flat = b.cols == all_w_.out && c_.phases_h * c_.phases_w == 1;
-    const Tile tile = best_tile(tiles_, false, flat ? b.images * b.rows * b.cols : b.cols, vectors());
+    const int64_t pixels = b.images * b.rows * b.cols, read = by_tap_ ? pixels : b.images * panel(b, 1).size();
+    const int64_t fit = kL2Bytes / 2 / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, read));
+    b.k = EvenSplit::of_at_most(c_.k, std::max({fit, ceil_div(kMaxSteps, by_tap_ ? 1 : taps), kMinChannels})).largest();
+    const bool adjoin = b.cols == product_.all_w.out && product_.phases() == 1 && !leaves_out_taps();
+    const Tile tile = best_tile(tiles_, false, adjoin ? pixels : b.cols, vectors());
     b.mr = tile.mr, b.nv = tile.nv;
-    b.packed_weights = b.images < c_.n || b.rows < all_h_.out || b.cols < all_w_.out;
+    b.packed_weights = b.images < c_.n || b.rows < product_.all_h.out || b.cols < product_.all_w.out;
     blocks_ = b;
     while (workspace().thread_bytes > kMaxThreadBytes && shrink(b)) blocks_ = b;
   }
 
   Workspace workspace() const {
-    const int64_t weights = c_.g * c_.k * c_.taps() * vectors() * tiles_.lanes;
+    const int64_t weights = c_.g * c_.k * product_.taps * vectors() * tiles_.lanes;
     return {blocks_.packed_weights ? align_up(static_cast<size_t>(weights) * sizeof(T)) : 0,
             Scratch(*this, nullptr).bytes};
   }
@@ -65,8 +61,8 @@ class PixelCorrelation {
     T* packed = blocks_.packed_weights ? reinterpret_cast<T*>(context.shared()) : nullptr;
     if (packed != nullptr) pack_weights(o.weight, packed, context.threads);
     const EvenSplit images = EvenSplit::of_at_most(c_.n, blocks_.images),
-                    rows = EvenSplit::of_at_most(all_h_.out, blocks_.rows),
-                    cols = EvenSplit::of_at_most(all_w_.out, blocks_.cols);
+                    rows = EvenSplit::of_at_most(product_.all_h.out, blocks_.rows),
+                    cols = EvenSplit::of_at_most(product_.all_w.out, blocks_.cols);
     const int64_t pixel_blocks = images.parts * rows.parts * cols.parts;
     const EvenSplit m{slices().parts, slice_parts(pixel_blocks * c_.g, context.threads)};
     parallel_for(context.threads, pixel_blocks * c_.g * m.parts, [&](int64_t task, int thread) {
@@ -82,41 +78,35 @@ class PixelCorrelation {
   }
 
  private:
+  using Phase = PixelProduct::Phase;
+  using Channels = PixelProduct::Channels;
+
   static constexpr int64_t kMaxPixels = 256;
   static constexpr int64_t kMinChannels = 16;  // a cache line
+  // From as many channels on sums by tap pay: no panel, against shorter sums (of half as many, if taps are left out).
+  static constexpr int64_t kManyChannels = 96;
   static constexpr int64_t kMinSteps = 32, kMaxSteps = sizeof(T) == 4 ? 144 : 72;
 
   struct Scratch {
-    int64_t *a_offset, *b_offset, *pixel_offset;
-    T *packed, *panel;
+    int64_t *a_offset, *b_offset;
+    const T** pixel;
+    bool* begun;
+    T *packed, *bias;
+    T* panel;  // or zeros
     size_t bytes;
     Scratch(const PixelCorrelation& s, std::byte* memory) {
       const Blocks& b = s.blocks_;
+      const int64_t pixels = b.images * b.rows * b.cols;
       ScratchAllocator take(memory);
-      a_offset = take.array<int64_t>(b.k * s.c_.taps());
+      a_offset = take.array<int64_t>(b.k * (s.by_tap_ ? 1 : s.c_.taps()));
       b_offset = take.array<int64_t>(s.max_steps());
-      pixel_offset = take.array<int64_t>(b.images * b.rows * b.cols);
+      pixel = take.array<const T*>(pixels);
+      begun = take.array<bool>(pixels * s.product_.phases());
       packed = take.array<T>(b.packed_weights ? 0 : s.max_steps() * b.nv * s.tiles_.lanes);
-      panel = take.array<T>(s.in_place_ ? 0 : b.images * s.panel(b, b.k).size());
+      bias = take.array<T>(s.product_.pixels > 1 ? s.product_.m : 0);
+      panel = take.array<T>(s.by_tap_ ? b.k : s.product_.in_place() ? 0 : b.images * s.panel(b, b.k).size());
       bytes = take.bytes();
     }
-  };
-
-  // A phase of the destination and its part of the packed weights.
-  struct Phase {
-    Axis h, w;
-    int64_t packed;
-    int64_t taps() const { return h.taps * w.taps; }
-    int64_t tap(int64_t th, int64_t tw, int64_t kernel_w) const {
-      return (h.tap0 + th * h.tap_step) * kernel_w + w.tap0 + tw * w.tap_step;
-    }
-  };
-
-  // Source channels [k0, k0 + count) and the taps of a phase, cut into sums of few steps: added in one go their
-  // rounding errors would pile up.
-  struct Steps {
-    int64_t k0, channels;
-    EvenSplit sums;
   };
 
   bool shrink(Blocks& b) const {
@@ -127,7 +117,7 @@ class PixelCorrelation {
     return true;
   }
 
-  int64_t vectors() const { return ceil_div(c_.m, tiles_.lanes); }
+  int64_t vectors() const { return ceil_div(product_.m, tiles_.lanes); }
   EvenSplit slices() const { return EvenSplit::of_at_most(vectors(), blocks_.nv); }
   int64_t slice_begin(int64_t i) const { return slices().begin(i) * tiles_.lanes; }
   int64_t slice_pitch(int64_t i) const { return slices().length(i) * tiles_.lanes; }
@@ -136,63 +126,42 @@ class PixelCorrelation {
     return std::min(kMaxSteps, kL1Bytes / (blocks_.nv * tiles_.lanes * static_cast<int64_t>(sizeof(T))));
   }
   EvenSplit channel_blocks() const { return EvenSplit::of_at_most(c_.k, blocks_.k); }
-  Steps steps(const Phase& phase, int64_t channel_block) const {
-    const EvenSplit k = channel_blocks();
-    const int64_t channels = k.length(channel_block), count = phase.taps() * channels;
-    const int64_t half = k.parts == 1 ? std::max(kMinSteps, ceil_div(count, 2)) : count;
-    return {k.begin(channel_block), channels, EvenSplit::of_at_most(count, std::min(half, max_steps()))};
+  Channels channels(int64_t block) const { return {channel_blocks().begin(block), channel_blocks().length(block)}; }
+  // Sums of few steps, of which there are at least two: added in one go their rounding errors would pile up.
+  EvenSplit sums(const Phase& phase, const Channels& k) const {
+    const int64_t steps = k.channels * (by_tap_ ? 1 : phase.taps());
+    const bool several = channel_blocks().parts * (by_tap_ ? phase.taps() : 1) > 1;
+    return EvenSplit::of_at_most(steps, several ? max_steps() : std::clamp(ceil_div(steps, 2), kMinSteps, max_steps()));
   }
 
+  bool leaves_out_taps() const { return by_tap_ && product_.much_padding(); }
   PixelPanel panel(const Blocks& b, int64_t channels) const {
-    return PixelPanel(all_h_, all_w_, b.rows, b.cols, channels);
-  }
-
-  template <typename F>
-  void each_phase(const F& f) const {
-    int64_t taps = 0;
-    for (int64_t ph = 0; ph < c_.phases_h; ++ph)
-      for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
-        const Phase phase{c_.axis_h(ph), c_.axis_w(pw), taps * c_.k * vectors() * tiles_.lanes};
-        f(phase);
-        taps += phase.taps();
-      }
+    return PixelPanel(product_.all_h, product_.all_w, b.rows, b.cols, channels);
   }
 
   // ---- weights
-  // Where the weights of a slice of a channel block are: [group][phase][channel block][slice][step][m].
-  int64_t packed_place(int64_t g, const Phase& phase, const Steps& s, int64_t slice) const {
-    return g * c_.k * c_.taps() * vectors() * tiles_.lanes + phase.packed +
-           phase.taps() * (s.k0 * vectors() * tiles_.lanes + s.channels * slice_begin(slice));
+  // Where the weights of a slice of a channel block are: [group][phase][channel block][slice][tap, k][m].
+  int64_t packed_place(int64_t g, const Phase& phase, const Channels& k, int64_t slice) const {
+    return (g * c_.k * product_.taps + phase.taps_before * c_.k + phase.taps() * k.k0) * vectors() * tiles_.lanes +
+           phase.taps() * k.channels * slice_begin(slice);
   }
 
   void pack_weights(const T* weight, T* packed, int threads) const {
     const int64_t blocks = channel_blocks().parts, parts = slices().parts;
     parallel_for(threads, c_.g * blocks * parts, [&](int64_t task, int) {
       const int64_t slice = task % parts, block = task / parts % blocks, g = task / parts / blocks;
-      each_phase([&](const Phase& phase) {
-        const Steps s = steps(phase, block);
-        pack_steps(weight, g, phase, s, 0, s.sums.size, slice, packed + packed_place(g, phase, s, slice));
+      product_.each_phase([&](const Phase& phase) {
+        const Channels k = channels(block);
+        pack_steps(weight, g, phase, k, 0, phase.taps() * k.channels, slice, packed + packed_place(g, phase, k, slice));
       });
     });
   }
 
-  // Steps [first, last): source channels within taps.
-  void pack_steps(const T* weight, int64_t g, const Phase& phase, const Steps& s, int64_t first, int64_t last,
+  void pack_steps(const T* weight, int64_t g, const Phase& phase, const Channels& k, int64_t first, int64_t last,
                   int64_t slice, T* dst) const {
-    const int64_t m0 = slice_begin(slice), pitch = slice_pitch(slice), columns = std::min(pitch, c_.m - m0);
-    const int64_t icg = p_.ic_per_group(), row = p_.taps() * icg;
-    for (int64_t step = first; step < last;) {
-      const int64_t tap = step / s.channels, channel = s.k0 + step % s.channels,
-                    count = std::min(last, (tap + 1) * s.channels) - step;
-      const int64_t place = phase.tap(tap / phase.w.taps, tap % phase.w.taps, p_.kw) * icg;
-      if (c_.output_pass) {
-        transpose_(weight + (g * c_.m + m0) * row + place + channel, row, columns, count, dst, pitch);
-      } else {
-        const T* from = weight + (g * c_.k + channel) * row + place + m0;
-        rows_.copy({dst, pitch, from, row, count, 0, 1, columns, columns});
-      }
-      dst += count * pitch, step += count;
-    }
+    const int64_t m0 = slice_begin(slice), pitch = slice_pitch(slice);
+    product_.pack(weight, g, phase, k, first, last, m0, std::min(m0 + pitch, product_.m), dst, pitch, transpose_,
+                  rows_);
   }
 
   // ---- a block of pixels
@@ -213,87 +182,140 @@ class PixelCorrelation {
   void compute(const PixelBlock& block, int64_t g, int64_t slice0, int64_t slice1, const Scratch& s, const T* packed,
                const CorrelationOperands<T>& o) const {
     const PixelImages<T> source{o.source, c_.in_h, c_.in_w, c_.g * c_.k};
-    const EvenSplit k = channel_blocks();
-    for (int64_t ki = 0; ki < k.parts; ++ki) {
-      const PixelPanel panel = in_place_ ? PixelPanel(all_h_, all_w_, source)
-                                         : PixelPanel(all_h_, all_w_, block.rows, block.cols, k.length(ki));
-      const T* pixels = panel.block(source, block, g * c_.k + k.begin(ki), c_.padding_mode, rows_, s.panel);
-      each_phase([&](const Phase& phase) {
+    if (product_.pixels > 1 && o.bias != nullptr)
+      for (int64_t i = 0; i < product_.pixels; ++i) std::copy_n(o.bias, c_.m, s.bias + i * c_.m);
+    std::fill_n(s.begun, block.pixels() * product_.phases(), false);
+    for (int64_t ki = 0; ki < channel_blocks().parts; ++ki) {
+      const Channels k = channels(ki);
+      const int64_t channel = g * c_.k + k.k0;
+      const PixelPanel panel = product_.in_place()
+                                   ? PixelPanel(product_.all_h, product_.all_w, source)
+                                   : PixelPanel(product_.all_h, product_.all_w, block.rows, block.cols, k.channels);
+      const T* pixels = by_tap_ ? nullptr : panel.block(source, block, channel, c_.padding_mode, rows_, s.panel);
+      if (by_tap_) std::fill_n(s.panel, k.channels, T(0));
+      product_.each_phase([&](const Phase& phase) {
         PixelBlock b = block;
         b.rows = std::min(b.rows, phase.h.out - b.r0), b.cols = std::min(b.cols, phase.w.out - b.c0);
-        if (b.rows <= 0 || b.cols <= 0 || (ki > 0 && phase.taps() == 0)) return;
-        const Steps steps = this->steps(phase, ki);
-        set_offsets(panel, phase, steps, b, s);
-        for (int64_t slice = slice0; slice < slice1; ++slice)
-          for (int64_t sum = 0; sum < steps.sums.parts; ++sum) {
-            const int64_t first = steps.sums.begin(sum), count = steps.sums.length(sum), pitch = slice_pitch(slice);
-            OuterProductArgs<T> args{};
-            args.a_offset = s.a_offset + first, args.b_offset = s.b_offset, args.steps = count;
-            for (int64_t i = 0; i < count; ++i) s.b_offset[i] = i * pitch;
-            if (packed == nullptr) {
-              pack_steps(o.weight, g, phase, steps, first, first + count, slice, s.packed);
-              args.b = s.packed;
-            } else {
-              args.b = packed + packed_place(g, phase, steps, slice) + first * pitch;
+        if (b.rows <= 0 || b.cols <= 0) return;
+        Product product{g, phase, b, s.begun + phase.index * block.pixels(), by_tap_ ? s.panel : nullptr};
+        const EvenSplit sums = this->sums(phase, k);
+        for (int64_t tap = 0; tap < (by_tap_ ? phase.taps() : 1); ++tap) {
+          if (by_tap_)
+            find_pixels(source, channel, phase, tap, b, s);
+          else
+            set_offsets(panel, pixels, phase, k, b, s);
+          for (int64_t slice = slice0; slice < slice1; ++slice)
+            for (int64_t sum = 0; sum < sums.parts; ++sum) {
+              const int64_t first = tap * sums.size + sums.begin(sum), count = sums.length(sum);
+              const T* weights = packed + packed_place(g, phase, k, slice) + first * slice_pitch(slice);
+              if (packed == nullptr) {
+                pack_steps(o.weight, g, phase, k, first, first + count, slice, s.packed);
+                weights = s.packed;
+              }
+              product.first = sum == 0;
+              product.last = slice + 1 == slice1 && sum + 1 == sums.parts;
+              multiply(product, weights, s.a_offset + sums.begin(sum), count, slice, s, o);
             }
-            const int64_t m0 = slice_begin(slice);
-            args.columns = std::min(pitch, c_.m - m0);
-            args.bias = o.bias == nullptr ? nullptr : o.bias + g * c_.m + m0;
-            args.start = ki + sum > 0 ? Start::kAdd : o.bias != nullptr ? Start::kColumnBias : Start::kZero;
-            multiply(args, phase, b, pixels, s.pixel_offset, o.destination + g * c_.m + m0, slices().length(slice));
-          }
+        }
+        // Tiles that read nothing but zeros.
+        if (ki + 1 < channel_blocks().parts || !by_tap_) return;
+        product.zeros = nullptr, product.first = true;
+        for (int64_t slice = slice0; slice < slice1; ++slice) {
+          product.last = slice + 1 == slice1;
+          multiply(product, nullptr, s.a_offset, 0, slice, s, o);
+        }
       });
     }
   }
 
-  void set_offsets(const PixelPanel& panel, const Phase& phase, const Steps& steps, const PixelBlock& b,
+  // For sums over all taps: their offsets from a pixel, and the pixels.
+  void set_offsets(const PixelPanel& panel, const T* pixels, const Phase& phase, const Channels& k, const PixelBlock& b,
                    const Scratch& s) const {
-    const int64_t h0 = phase.taps() == 0 ? 0 : (phase.h.offset0 - all_h_.offset0) / all_h_.offset_step,
-                  w0 = phase.taps() == 0 ? 0 : (phase.w.offset0 - all_w_.offset0) / all_w_.offset_step;
-    const int64_t h_step = phase.h.offset_step / all_h_.offset_step, w_step = phase.w.offset_step / all_w_.offset_step;
+    const auto index = [](const Axis& of, const Axis& in, int64_t tap) {
+      return (of.offset(tap) - in.offset0) / in.offset_step;
+    };
     int64_t* a = s.a_offset;
     for (int64_t th = 0; th < phase.h.taps; ++th)
       for (int64_t tw = 0; tw < phase.w.taps; ++tw) {
-        const int64_t tap = panel.tap_offset(h0 + th * h_step, w0 + tw * w_step);
-        for (int64_t c = 0; c < steps.channels; ++c) *a++ = tap + c;
+        const int64_t tap = panel.tap_offset(index(phase.h, product_.all_h, th), index(phase.w, product_.all_w, tw));
+        for (int64_t c = 0; c < k.channels; ++c) *a++ = tap + c;
       }
-    int64_t* pixel = s.pixel_offset;
+    const T** pixel = s.pixel;
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t r = 0; r < b.rows; ++r)
-        for (int64_t c = 0; c < b.cols; ++c) *pixel++ = panel.pixel_offset(i, r, c);
+        for (int64_t c = 0; c < b.cols; ++c) *pixel++ = pixels + panel.pixel_offset(i, r, c);
   }
 
-  // All pixels of the block, for some steps and a slice of the destination's channels.
-  void multiply(OuterProductArgs<T>& args, const Phase& phase, const PixelBlock& b, const T* source,
-                const int64_t* pixel_offset, T* destination, int64_t nv) const {
-    const int64_t pixel = c_.g * c_.m;
-    const bool adjoin = phase.w.out_step == 1 && phase.h.out_step == 1 && b.cols == c_.out_w;
+  // For sums over one tap: the pixels that it reads.
+  void find_pixels(const PixelImages<T>& source, int64_t channel, const Phase& phase, int64_t tap, const PixelBlock& b,
+                   const Scratch& s) const {
+    const int64_t top = phase.h.offset(tap / phase.w.taps), left = phase.w.offset(tap % phase.w.taps);
+    for (int64_t c = 0; c < blocks_.k; ++c) s.a_offset[c] = c;
+    const T** pixel = s.pixel;
+    for (int64_t i = 0; i < b.images; ++i)
+      for (int64_t r = 0; r < b.rows; ++r) {
+        const int64_t h = source_index(c_.padding_mode, (b.r0 + r) * phase.h.stride + top, c_.in_h);
+        const T* row = h < 0 ? nullptr : source.at(b.n0 + i, h, 0) + channel;
+        for (int64_t c = 0; c < b.cols; ++c) {
+          const int64_t w = source_index(c_.padding_mode, (b.c0 + c) * phase.w.stride + left, c_.in_w);
+          *pixel++ = row == nullptr || w < 0 ? s.panel : row + w * source.channels;
+        }
+      }
+  }
+
+  // What the calls of multiply() for a phase of a block have in common.
+  struct Product {
+    int64_t g;
+    const Phase& phase;
+    const PixelBlock& block;
+    bool* begun;                     // of each tile: whether it has a sum to add to
+    const T* zeros;                  // tiles that read only these are left out
+    bool first = true, last = true;  // sum of its steps and slice; slice and sum of its steps
+  };
+
+  // All tiles of pixels of the block, for some steps and a slice of the destination's channels.
+  void multiply(const Product& p, const T* weights, const int64_t* a_offset, int64_t steps, int64_t slice,
+                const Scratch& s, const CorrelationOperands<T>& o) const {
+    const Phase& phase = p.phase;
+    const PixelBlock& b = p.block;
+    const int64_t m0 = slice_begin(slice), pitch = slice_pitch(slice), nv = slices().length(slice);
+    const int64_t pixel = c_.g * product_.m, out_w = product_.out_w();
+    const T* rows[kOuterProductMaxMr];
+    OuterProductArgs<T> args{};
+    args.rows = rows, args.a_offset = a_offset, args.b = weights, args.b_offset = s.b_offset, args.steps = steps;
+    for (int64_t i = 0; i < steps; ++i) s.b_offset[i] = i * pitch;
+    args.c_stride = phase.w.out_step * pixel, args.columns = std::min(pitch, product_.m - m0);
+    args.bias = o.bias == nullptr ? nullptr : product_.pixels > 1 ? s.bias + m0 : o.bias + p.g * c_.m + m0;
+
+    const bool adjoin = phase.w.out_step == 1 && phase.h.out_step == 1 && b.cols == out_w && !leaves_out_taps();
     const int64_t lines = adjoin ? 1 : b.images * b.rows;
     const EvenSplit tiles = EvenSplit::of_at_most(b.pixels() / lines, blocks_.mr);
-    const T* rows[kOuterProductMaxMr];
-    args.rows = rows, args.c_stride = phase.w.out_step * pixel;
     for (int64_t line = 0; line < lines; ++line) {
       const int64_t n = b.n0 + line / b.rows, h = phase.h.out0 + (b.r0 + line % b.rows) * phase.h.out_step,
                     w = phase.w.out0 + b.c0 * phase.w.out_step;
-      T* c = destination + ((n * c_.out_h + h) * c_.out_w + w) * pixel;
+      T* c = o.destination + ((n * c_.out_h + h) * out_w + w) * pixel + p.g * product_.m + m0;
       for (int64_t i = 0; i < tiles.parts; ++i) {
         const int64_t mr = tiles.length(i);
-        const int64_t* at = pixel_offset + line * tiles.size + tiles.begin(i);
-        for (int64_t r = 0; r < mr; ++r) rows[r] = source + at[r];
+        bool& begun = p.begun[line * tiles.parts + i];
+        if (begun && steps == 0) continue;
+        const T** from = s.pixel + line * tiles.size + tiles.begin(i);
+        if (p.zeros != nullptr && std::all_of(from, from + mr, [&](const T* at) { return at == p.zeros; })) continue;
+        std::copy_n(from, mr, rows);
+        args.start = begun || !p.first ? Start::kAdd : args.bias != nullptr ? Start::kColumnBias : Start::kZero;
         args.c = c + tiles.begin(i) * args.c_stride;
         tiles_.rows[nv - 1][mr - 1](args);
+        begun = begun || p.last;
       }
     }
   }
 
-  const ConvProblem p_;
-  const Correlation c_;
+  const PixelProduct product_;
+  const Correlation& c_;
   Blocks blocks_;
   const OuterProductTiles<T>& tiles_;
   TransposeFn<T> transpose_;
   const RowKernels<T>& rows_;
-  const Axis all_h_, all_w_;
-  const bool in_place_;
+  const bool by_tap_;  // each sum is over channels of one tap
 };
 
 }  // namespace

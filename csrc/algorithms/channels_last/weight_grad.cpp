@@ -109,7 +109,7 @@ class PixelWeightGrad {
 
   struct Scratch {
     int64_t *a_offset, *b_offset, *row_offset, *at_start;
-    T *row_panel, *lane_panel, *bias;
+    T *row_panel, *lane_panel, *gathered, *bias;
     size_t bytes;
     Scratch(const PixelWeightGrad& w, std::byte* memory) {
       const Blocks& b = w.blocks_;
@@ -120,7 +120,8 @@ class PixelWeightGrad {
       row_offset = take.array<int64_t>(b.k * w.row_.taps());
       at_start = take.array<int64_t>(w.p_.bias ? steps : 0);
       row_panel = take.array<T>(w.row_.in_place() ? 0 : b.images * w.row_.panel(b.rows, b.cols, b.k).size());
-      lane_panel = take.array<T>(b.images * w.lane_.panel(b.rows, b.cols, width).size());
+      lane_panel = take.array<T>(w.lanes_in_place() ? 0 : b.images * w.lane_.panel(b.rows, b.cols, width).size());
+      gathered = take.array<T>(w.spread() ? steps * width : 0);
       bias = take.array<T>(w.p_.bias ? width : 0);
       bytes = take.bytes();
     }
@@ -142,7 +143,7 @@ class PixelWeightGrad {
   };
 
   bool shrink(Blocks& b) const {
-    int64_t& size = b.images > 1 ? b.images : b.k > 1 ? b.k : b.rows > 1 ? b.rows : b.cols;
+    int64_t& size = b.images > 1 ? b.images : b.rows > 1 ? b.rows : b.k > 1 ? b.k : b.cols;
     if (size == 1) return false;
     size = ceil_div(size, 2);
     return true;
@@ -159,6 +160,9 @@ class PixelWeightGrad {
            product_cycles(EvenSplit::of_at_most(row.taps() * row.channels / p_.g, t.mr),
                           EvenSplit::of_at_most(ceil_div(lane.channels / p_.g, tiles_.lanes), t.nv));
   }
+
+  // Whether a slice is a whole pixel.
+  bool lanes_in_place() const { return lane_.in_place() && p_.g * slices().parts == 1; }
 
   EvenSplit slices() const { return EvenSplit::of_at_most(ceil_div(lane_channels_, tiles_.lanes), blocks_.nv); }
   EvenSplit row_blocks() const { return EvenSplit::of_at_most(row_channels_, blocks_.k); }
@@ -197,22 +201,39 @@ class PixelWeightGrad {
       if (bias) add_bias(t, px, o, bias_sums, s);
       const PixelPanel rows =
           row_.in_place() ? PixelPanel(row_.h, row_.w, row) : row_.panel(px.rows, px.cols, channels);
-      const PixelPanel lanes = lane_.in_place() && columns == lane.channels ? PixelPanel(lane_.h, lane_.w, lane)
-                                                                            : lane_.panel(px.rows, px.cols, columns);
+      const PixelPanel lanes =
+          lanes_in_place() ? PixelPanel(lane_.h, lane_.w, lane) : lane_.panel(px.rows, px.cols, columns);
       const T* a = rows.block(row, px, t.g * row_channels_ + i0, p_.padding_mode, row_kernels_, s.row_panel);
       OuterProductArgs<T> args{};
       const T* b = lanes.block(lane, px, t.g * lane_channels_ + j0, p_.padding_mode, row_kernels_, s.lane_panel);
       set_offsets(rows, lanes, px, channels, s);
+      if (spread())
+        for (int64_t i = 0; i < px.pixels(); ++i) s.b_offset[i] = i * columns;
       args.a_offset = s.a_offset, args.b_offset = s.b_offset, args.steps = px.pixels(), args.columns = columns;
       args.start = block == t.block0 ? Start::kZero : Start::kAdd;
       args.c_stride = lane_.taps() * lane_channels_;
       for (int64_t th = 0; th < lane_.h.taps; ++th)
         for (int64_t tw = 0; tw < lane_.w.taps; ++tw) {
           args.b = b + lanes.tap_offset(th, tw);
+          if (spread()) args.b = gather(args.b, lanes, px, columns, s);
           multiply(args, a, channels * row_.taps(), c + (th * lane_.w.taps + tw) * lane_channels_,
                    slices().length(t.slice), s);
         }
     }
+  }
+
+  // Do a tile's pixels in the lanes lie apart? Over a stride they would fall on few sets of the L1 cache.
+  bool spread() const { return lane_.w.stride > 1; }
+
+  // Brings the pixels that a tap reads together.
+  const T* gather(const T* from, const PixelPanel& lanes, const PixelBlock& px, int64_t columns,
+                  const Scratch& s) const {
+    T* dst = s.gathered;
+    const int64_t pitch = lanes.pixel_offset(0, 0, 1);
+    for (int64_t i = 0; i < px.images; ++i)
+      for (int64_t r = 0; r < px.rows; ++r, dst += px.cols * columns)
+        row_kernels_.copy({dst, columns, from + lanes.pixel_offset(i, r, 0), pitch, px.cols, 0, 1, columns, columns});
+    return s.gathered;
   }
 
   void set_offsets(const PixelPanel& rows, const PixelPanel& lanes, const PixelBlock& px, int64_t channels,
