@@ -29,7 +29,6 @@ class Correlate {
         tiles_(outer_product<T>(isa)),
         rows_(rows<T>(isa)) {}
 
-  // ---- planning
   void plan(Blocks& b) const {
     const Axis h = c_.axis_h(0), w = c_.all_phases_w();
     const int64_t th = ceil_div(c_.kernel_h, c_.phases_h), tw = ceil_div(c_.kernel_w, c_.phases_w),
@@ -88,11 +87,12 @@ class Correlate {
     if (much_padding && b.images == 1) b.rows = std::clamp<int64_t>(h.offset_step / 2, 1, b.rows);
     b.rows = EvenSplit::of_at_most(h.out, b.rows).largest();
 
-    // Destination channels: a phase's weights share L2 with the panel; those of all phases, and results, stay near.
-    const int64_t weights = std::max<int64_t>(1, b.k * th * tw), result = c_.phases_w * b.images * b.rows * b.cols,
-                  largest = std::max(c_.phases_w * weights, result);
-    b.m = std::clamp<int64_t>(std::min(kL2Bytes / weights, kMaxResultBytes / largest) / static_cast<int64_t>(sizeof(T)),
-                              std::min<int64_t>(4 * b.mr, c_.m), c_.m);
+    // Destination channels: a phase's packed weights share L2 with the panel; those of all phases, and results, stay
+    // near. Read in place, weights pay for no second copy of a panel.
+    const int64_t weights = std::max<int64_t>(1, b.k * th * tw), result = c_.phases_w * b.images * b.rows * b.cols;
+    const int64_t near = std::min(kL2Bytes / weights, kMaxResultBytes / std::max(c_.phases_w * weights, result));
+    const int64_t least = b.packed_weights ? std::min<int64_t>(4 * b.mr, c_.m) : c_.m;
+    b.m = std::clamp<int64_t>(near / static_cast<int64_t>(sizeof(T)), least, c_.m);
     while (Correlate(*this, b).workspace().thread_bytes > kMaxThreadBytes && shrink(b)) {
     }
   }
