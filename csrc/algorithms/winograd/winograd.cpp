@@ -59,9 +59,13 @@ double direct_cycles(const ConvProblem& p, Isa isa) {
 
 const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (p.dtype == DType::kFloat64) return "who takes float64 wants its digits: 5 times the error of torch's";
-  const double direct = direct_cycles(p, policy.isa);
-  const Half& h = half(p);
-  return h.cycles(p, h.plan(p, policy.isa)) > direct ? "the transforms cost more than they save" : nullptr;
+  const Plan plan = half(p).plan(p, policy.isa);
+  // Of 3x3, the transformed filters are 4 times as many numbers.
+  constexpr size_t kSmallFilters = 8 << 20, kLargeFilters = 64 << 20;
+  const size_t weights = sizeof(float) * static_cast<size_t>(p.weight_count());
+  if (plan.workspace.shared_bytes > std::clamp(5 * weights, kSmallFilters, kLargeFilters))
+    return "the transformed filters take too much memory";
+  return half(p).cycles(p, plan) > direct_cycles(p, policy.isa) ? "the transforms cost more than they save" : nullptr;
 }
 
 // With room for the direct sum.
