@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/core/CPUAllocator.h>
+#include <sys/mman.h>
 #include <torch/library.h>
 
 #include <chrono>
@@ -47,11 +48,22 @@ void run_verbosely(const ConvProblem& problem, const Plan& plan, const Operands&
 
 int threads() { return at::in_parallel_region() ? 1 : at::get_num_threads(); }
 
+// Memory that comes fresh from the system costs a page fault for every 4 KiB, as much as computing what it holds.
+// Large blocks are always fresh (malloc keeps at most 32 MiB); they ask for pages of 2 MiB.
+void advise_huge_pages(const void* data, size_t bytes) {
+  constexpr size_t kLarge = 4 << 20, kHugePage = 2 << 20;
+  if (bytes < kLarge) return;
+  const uintptr_t address = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t begin = (address + kHugePage - 1) / kHugePage * kHugePage;
+  madvise(reinterpret_cast<void*>(begin), (address + bytes - begin) / kHugePage * kHugePage, MADV_HUGEPAGE);
+}
+
 void compute_dense(const ConvProblem& problem, const Plan& plan, const Operands& operands) {
   Context context{.threads = threads()};
   const size_t bytes = plan.workspace.total(context.threads);
   c10::DataPtr workspace;  // torch aligns to 64 bytes
   if (bytes != 0) workspace = c10::GetCPUAllocator()->allocate(bytes);
+  advise_huge_pages(workspace.get(), bytes);
   context.workspace = static_cast<std::byte*>(workspace.get());
   if (verbose())
     run_verbosely(problem, plan, operands, context);
@@ -73,7 +85,9 @@ struct Tensors {
 
 Tensor new_tensor(IntArrayRef sizes, const Tensor& like, bool channels_last = false) {
   return empty_result(sizes, channels_last, [&](IntArrayRef size, at::MemoryFormat format) -> Tensor {
-    return at::detail::empty_cpu(size, like.scalar_type(), /*pin_memory=*/false, format);
+    const Tensor made = at::detail::empty_cpu(size, like.scalar_type(), /*pin_memory=*/false, format);
+    advise_huge_pages(made.const_data_ptr(), made.nbytes());
+    return made;
   });
 }
 
