@@ -218,13 +218,13 @@ QUIET = (
 
 @pytest.fixture(scope="module")
 def browser() -> object:
-    """A headless Chromium of the system. Without one, CI fails."""
+    """A headless Chromium of the system. Where .ci/run could install one, it is never skipped."""
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None and not os.environ.get("CI"):
+    if executable is None and "CONVEXT_NEEDS_BROWSER" not in os.environ:
         pytest.skip("needs Chromium: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
-    assert executable, "CI must have a browser: apt-get install chromium"
+    assert executable, "apt-get install chromium"
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", *(f"--{switch}" for switch in QUIET)]
         browser = playwright.chromium.launch(executable_path=executable, args=arguments)
