@@ -4,8 +4,8 @@
 // channels lie side by side).
 #include <utility>
 
-#include "algorithms/correlation.h"
 #include "algorithms/channel_panel.h"
+#include "algorithms/correlation.h"
 #include "algorithms/depthwise/channels.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
@@ -28,10 +28,11 @@ class ChannelCorrelation {
         w_(c_.all_phases_w()) {}
 
   void plan(Blocks& b) const {
-    const int64_t phases = c_.phases_h * c_.phases_w;
+    const int64_t phases = c_.phases_h * c_.phases_w, in_turn = groups_in_turn();
     const auto fits = [&](int64_t rows, int64_t cols) {
-      return ChannelPanel<T>::vectors(h_, w_, rows, cols) * kernels_.lanes * static_cast<int64_t>(sizeof(T)) <=
-             kL2Bytes / 2;
+      const int64_t panel =
+          ChannelPanel<T>::vectors(h_, w_, rows, cols) * kernels_.lanes * static_cast<int64_t>(sizeof(T));
+      return panel <= kL2Bytes / 2 && panel * in_turn <= 2 * kL2Bytes;
     };
     b.cols = w_.out;
     while (b.cols > kernels_.max_run && !fits(1, b.cols)) b.cols = ceil_div(b.cols, 2);
@@ -39,10 +40,10 @@ class ChannelCorrelation {
     while (b.rows > 1 && !fits(b.rows, b.cols)) b.rows = ceil_div(b.rows, 2);
     b.mr = static_cast<int>(EvenSplit::of_at_most(b.cols, kernels_.max_run).largest()), b.nv = 1;
     const int64_t pixels = b.rows * b.cols * phases;
-    b.images = EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, kVectorsPerTask / pixels)).largest();
-    b.k =
-        EvenSplit::of_at_most(groups_.count(), std::max<int64_t>(1, kVectorsPerTask / (pixels * b.images))).largest() *
-        kernels_.lanes;
+    const int64_t images = in_turn > 1 ? 1 : kVectorsPerTask / pixels;
+    b.images = EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, images)).largest();
+    b.k = EvenSplit::of_at_most(groups_.count(), std::max(in_turn, kVectorsPerTask / (pixels * b.images))).largest() *
+          kernels_.lanes;
   }
 
   Workspace workspace() const { return {0, Scratch(*this, nullptr).bytes}; }
@@ -68,6 +69,13 @@ class ChannelCorrelation {
 
  private:
   static constexpr int64_t kResultVectors = 128;
+
+  // Lane groups that take turns on a block of pixels. Channels last, each is a cache line of a pixel, and its
+  // neighbours should be read while their lines and pages are near: a block of all of them stays in L2. (3x3, 144
+  // channels at 56x56: 0.69 to 0.54 ms; 5x5, 1344 at 17x17: 0.79 to 0.62 ms.)
+  int64_t groups_in_turn() const {
+    return layout_ == Layout::kChannelsLast ? std::min<int64_t>(groups_.count(), 8) : 1;
+  }
 
   // Rows and columns of a phase of the destination.
   struct Block {
