@@ -52,7 +52,8 @@ def isa(name: str) -> Iterator[None]:
 def set_float32_precision(precision: str) -> None:
     """Sets how exact sums shall be, for all threads of this process from now on.
 
-    The name is that of :func:`torch.set_float32_matmul_precision`; float64 never goes through Winograd's transforms.
+    The name is that of :func:`torch.set_float32_matmul_precision`; float64 never goes through Winograd's
+    transforms.
 
     Args:
         precision: "high" (the default) lets Winograd's and Fourier's transforms serve where they are faster:

@@ -8,7 +8,8 @@
 
 namespace convext {
 
-extern const Algorithm kPointwise, kDepthwiseChannels, kDepthwise, kFft, kGrouped, kWinograd, kDense, kChannelsLast, kReference;
+extern const Algorithm kPointwise, kDepthwiseChannels, kDepthwise, kFft, kGrouped, kWinograd, kDense, kChannelsLast,
+    kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {

@@ -115,8 +115,9 @@ PYBIND11_MODULE(_C, m) {
     return factors;
   });
   m.def("float32_precision", [] { return to_string(float_precision()); });
-  m.def("set_float32_precision",
-        [](const std::string& name) { set_float_precision(parse_precision(name)); }, "precision"_a);
+  m.def(
+      "set_float32_precision", [](const std::string& name) { set_float_precision(parse_precision(name)); },
+      "precision"_a);
   m.def("enable", &enable);
   m.def("disable", &disable);
   m.def("is_enabled", &is_enabled);

@@ -6,8 +6,8 @@
 #include <atomic>
 #include <new>
 
-#include "algorithms/correlation.h"
 #include "algorithms/channel_panel.h"
+#include "algorithms/correlation.h"
 #include "algorithms/winograd/tile_grid.h"
 #include "algorithms/winograd/winograd.h"
 #include "core/parallel.h"
