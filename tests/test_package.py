@@ -125,7 +125,8 @@ import torch, convext
 layer = convext.{layer}
 x = torch.randn(2, 4, 9, 9).to(memory_format=torch.{memory_format}).requires_grad_()
 print(*(call.problem for call in convext.explain(layer, x).calls), sep="\\n")
-layer(x).sum().backward()
+y = layer(x)
+y.backward(torch.randn_like(y))  # in the layout of y, as explain() takes it to be
 """,
         CONVEXT_VERBOSE="1",
     )

@@ -73,11 +73,7 @@ std::optional<Geometry<N>> conv_geometry(const Tensor& input, const Tensor& weig
       !bias_fits(bias, oc))
     return std::nullopt;
   // torch's circular padding makes a contiguous copy; the others keep the memory format.
-  Geometry<N> geometry{*stride,
-                       padding->before,
-                       *dilation,
-                       {},
-                       is_channels_last(mode == PaddingMode::kCircular ? weight : input, weight)};
+  Geometry<N> geometry{*stride, padding->before, *dilation, {}, padded_is_channels_last(input, weight, mode)};
   for (size_t i = 0; i < N; ++i) {
     const SymInt size = input.sym_size(i + 2), before = product(padding->before[i], 1),
                  after = product(padding->after[i], 1);

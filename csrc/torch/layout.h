@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/problem.h"
+
 namespace convext {
 
 // Whether the strides are those of channels_last; of a tensor of three dimensions, as an image of height 1.
@@ -19,6 +21,11 @@ inline bool has_channels_last_strides(const at::Tensor& t) {
 inline bool is_channels_last(const at::Tensor& input, const at::Tensor& weight) {
   return has_channels_last_strides(weight) ||
          ((input.dim() != 3 || input.is_contiguous()) && has_channels_last_strides(input));
+}
+
+// The same where a padding mode fills the border: torch pads the input first, and circular padding loses its layout.
+inline bool padded_is_channels_last(const at::Tensor& input, const at::Tensor& weight, PaddingMode mode) {
+  return is_channels_last(mode == PaddingMode::kCircular ? weight : input, weight);
 }
 
 // (first, second, spatial...)

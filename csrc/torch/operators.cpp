@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "torch/compute.h"
 #include "torch/fold.h"
 #include "torch/layout.h"
 #include "torch/problem.h"
@@ -24,6 +25,11 @@ std::string describe(const at::Tensor& input, const at::Tensor& weight, const st
   const ConvProblem problem =
       make_problem({parse_problem("pass=" + std::string(pass)).pass, input.scalar_type(), bias.has_value(),
                     input.sizes(), weight.sizes(), output, stride, padding, dilation, groups, padding_mode});
+  const bool last = padded_is_channels_last(input, weight, parse_padding_mode(padding_mode));
+  const int64_t numbers = last ? problem.output_count() : -problem.output_count();
+  const Policy policy{.isa = isa_cap(), .precision = float_precision()};
+  if (const auto seen = in_channels_last(problem, channels_last_numbers(input) + numbers, policy))
+    return to_string(*seen);
   const bool folded = problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros;
   return to_string(folded ? padded_problem(problem) : problem);
 }
