@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 # $(call require,a command that must succeed,the sentence that is printed if it does not)
 require = @{ $(1); } >/dev/null 2>&1 || { echo "convext: $(2)" >&2; exit 1; }
 
-.PHONY: demo test test-all build bench lint format clean
+.PHONY: demo test test-slow test-all build bench lint format clean
 
 demo: $(VENV)/.built $(VENV)/.demo-tools
 	$(BIN)/python -m examples.demo
@@ -21,9 +21,11 @@ demo: $(VENV)/.built $(VENV)/.demo-tools
 test: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools $(VENV)/.bench-tools
 	$(BIN)/python -m pytest
 
-# Also what is slow: compilers, several processes, other people's models.
-test-all: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools $(VENV)/.bench-tools $(VENV)/.clients
-	$(BIN)/python -m pytest -m ""
+# What takes many seconds a test: compilers, several processes, other people's models.
+test-slow: $(VENV)/.built $(VENV)/.tools $(VENV)/.demo-tools $(VENV)/.bench-tools $(VENV)/.clients
+	$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow
 
 build: $(VENV)/.built
 
