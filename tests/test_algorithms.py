@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import grid
 from helpers.memory import SIDES
-from helpers.problem import PASSES, Problem, conv2d
+from helpers.problem import PASSES, Problem, conv2d, draw
 from helpers.reference import Expected, check_bound, check_exact, check_rms, check_spread, unit_roundoff
 from helpers.run import ALGORITHMS, distinct_isas, given, refusal, run, torch_results
 
@@ -104,6 +104,17 @@ def test_values_that_are_not_finite_go_where_they_belong(pass_: str) -> None:
                 assert reached[:, 1].all() and reached.sum() == problem.oc * 9
             else:
                 assert reached[0, :, 3:6, 4:7].all() and reached.sum() == reached.shape[1] * 9
+
+
+@pytest.mark.parametrize("problem", grid.WIDE_DILATION, ids=lambda p: p.id)
+def test_wide_dilation_multiplies_no_padding(problem: Problem) -> None:
+    """Zero times infinity is NaN: taps that read padding make none of an infinite gradient in the corner."""
+    problem = problem.on("weight_grad")
+    for isa in distinct_isas(problem, "dense"):
+        operands = draw(problem, "positive")
+        operands.output[0, 0, 0, 0] = np.inf
+        (result,) = run(problem, operands, algorithm="dense", isa=isa)
+        assert not np.isnan(result).any()
 
 
 def test_an_unknown_algorithm_is_an_error() -> None:

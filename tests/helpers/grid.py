@@ -98,6 +98,15 @@ LAYOUTS = [
     )
 ]
 
+# Dilation that is wide against the image: taps that read padding are left out, pixel by pixel.
+WIDE_DILATION = [
+    conv1d(6, 7, 40, 3, dilation=30, padding=(60, 0), n=2),
+    conv1d(5, 6, 9, 3, dilation=9, padding=(9, 9)),  # only one tap is left
+    conv2d(5, 19, (9, 10), (3, 3), dilation=(6, 7), padding=((6, 6), (7, 7)), n=2),
+    conv2d(3, 6, (33, 35), (3, 3), stride=(2, 3), dilation=(18, 17), padding=((18, 18), (17, 17))),
+    conv2d(4, 5, (7, 8), (2, 3), dilation=(12, 5), padding=((12, 12), (9, 2))),  # pixels without a tap
+]
+
 # One dimension at a time, from one to beyond two of the widest register tiles.
 WIDTHS = (*range(1, 19), 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 95, 96, 97, 127, 128, 129, 131)
 CHANNELS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 19, 27, 28, 29, 32, 33, 48, 49, 65)
@@ -136,7 +145,10 @@ def _all_passes(problems: list[Problem], dtypes: tuple[str, ...]) -> list[Proble
 
 GRID = list(
     dict.fromkeys(
-        _all_passes(ONE_DIMENSIONAL + TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES + LAYOUTS, ("f32", "f64"))
+        _all_passes(
+            ONE_DIMENSIONAL + TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES + LAYOUTS + WIDE_DILATION,
+            ("f32", "f64"),
+        )
         + _all_passes(
             [
                 replace(p, **CHANNELS_LAST)

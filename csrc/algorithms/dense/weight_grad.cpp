@@ -6,6 +6,7 @@
 // number from where it lies, or, if a tap reads the padding, from a padded copy of the block's rows. The
 // sums over chunks of pixels are kept apart, added in the order of the chunks and transposed to the weight's
 // layout. The chunks follow from the problem alone, so the result does not depend on the threads.
+#include "algorithms/axis_cut.h"
 #include "algorithms/dense/dense.h"
 #include "algorithms/panel.h"
 #include "algorithms/tiling.h"
@@ -26,13 +27,11 @@ class WeightGrad {
         row_kernels_(convext::rows<T>(isa)),
         icg_(p.ic_per_group()),
         ocg_(p.oc_per_group()),
-        rows_(icg_ * p.taps()) {
-    const auto outside = [](int64_t out, int64_t in, int64_t taps, int64_t stride, int64_t dilation, int64_t pad) {
-      return pad > 0 || (out - 1) * stride + (taps - 1) * dilation - pad >= in;
-    };
-    padded_ = outside(p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top) ||
-              outside(p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left);
-  }
+        rows_(icg_ * p.taps()),
+        h_(output_axis(PaddingMode::kReplicate, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
+        w_(output_axis(PaddingMode::kReplicate, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left)),
+        apart_(p.padding_mode == PaddingMode::kZeros && much_padding()),
+        padded_(!apart_ && (h_.reads_outside() || w_.reads_outside())) {}
 
   void plan(Blocks& b) const {
     const int64_t lanes = tiles_.lanes, vectors = ceil_div(ocg_, lanes);
@@ -41,8 +40,8 @@ class WeightGrad {
 
     // Pixels: a slice [pixel][NR] of the transposed output stays in L1.
     const int64_t steps = std::min(kMaxSteps, kL1Bytes / (static_cast<int64_t>(sizeof(T)) * tile.nv * lanes));
-    b.cols = EvenSplit::of_at_most(p_.ow, steps).largest();
-    b.rows = EvenSplit::of_at_most(p_.oh, std::max<int64_t>(1, steps / b.cols)).largest();
+    b.cols = cut(w_, steps).longest();
+    b.rows = cut(h_, std::max<int64_t>(1, steps / b.cols)).longest();
     b.images = EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, steps / (p_.oh * p_.ow))).largest();
 
     // Channels: the transposed block and the padded rows share L2.
@@ -101,15 +100,28 @@ class WeightGrad {
   static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 4 << 20;
 
+  // What it costs to add a tile's sums to those of earlier pixels, in steps (of 12 cycles).
+  static constexpr int64_t kAddSteps = 16;
+
   struct Task {
     int64_t g, chunk, block0, block1, ic0, ic1, oc0, oc1;
   };
 
   // Output pixels of one step: images [n0, n0 + images) x rows x columns.
   struct PixelBlock {
-    int64_t n0, images, r0, rows, c0, cols;
-    int64_t steps() const { return images * rows * cols; }
+    int64_t n0, images;
+    AxisPart h, w;
+    int64_t steps() const { return images * h.length * w.length; }
   };
+
+  // Do the taps of a pixel that read padding go without, and does that save enough?
+  bool much_padding() const {
+    const auto steps = [&](bool apart) {
+      const AxisCut h(h_, apart, p_.oh), w(w_, apart, p_.ow);
+      return h.products() * w.products() + kAddSteps * h.sums() * w.sums();
+    };
+    return 10 * steps(true) < 9 * steps(false);
+  }
 
   struct Scratch {
     int64_t *a_offset, *b_offset, *row_offset;
@@ -146,15 +158,17 @@ class WeightGrad {
   int64_t panel_cols(int64_t cols) const { return (cols - 1) * p_.stride_w + (p_.kw - 1) * p_.dilation_w + 1; }
 
   int64_t pixel_blocks(const Blocks& b) const {
-    return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols);
+    return ceil_div(p_.n, b.images) * cut(h_, b.rows).parts() * cut(w_, b.cols).parts();
   }
 
   PixelBlock pixel_block(int64_t i) const {
-    const EvenSplit c = EvenSplit::of_at_most(p_.ow, blocks_.cols), r = EvenSplit::of_at_most(p_.oh, blocks_.rows),
-                    n = EvenSplit::of_at_most(p_.n, blocks_.images);
-    const int64_t ci = i % c.parts, ri = i / c.parts % r.parts, ni = i / c.parts / r.parts;
-    return {n.begin(ni), n.length(ni), r.begin(ri), r.length(ri), c.begin(ci), c.length(ci)};
+    const AxisCut h = cut(h_, blocks_.rows), w = cut(w_, blocks_.cols);
+    const int64_t rows = h.parts(), cols = w.parts(), ni = i / cols / rows;
+    const EvenSplit n = EvenSplit::of_at_most(p_.n, blocks_.images);
+    return {n.begin(ni), n.length(ni), h.part(i / cols % rows), w.part(i % cols)};
   }
+
+  AxisCut cut(const Axis& axis, int64_t largest) const { return {axis, apart_, largest}; }
 
   T* partial(T* partials, int64_t chunk, int64_t g) const {
     return partials + chunk * p_.weight_count() + g * rows_ * ocg_;
@@ -164,9 +178,13 @@ class WeightGrad {
     if (p_.bias && t.ic0 == 0)
       std::fill(sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc0, sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc1,
                 0.0);
+    T* c = partial(sums.weight, t.chunk, t.g) + t.ic0 * p_.taps() * ocg_;
+    if (apart_)  // a tap may meet no pixel of the first block, or of any
+      for (int64_t r = 0; r < (t.ic1 - t.ic0) * p_.taps(); ++r)
+        std::fill(c + r * ocg_ + t.oc0, c + r * ocg_ + t.oc1, T(0));
     for (int64_t block = t.block0; block < t.block1; ++block) {
       const PixelBlock px = pixel_block(block);
-      const Start start = block == t.block0 ? Start::kZero : Start::kAdd;
+      const Start start = block == t.block0 && !apart_ ? Start::kZero : Start::kAdd;
       const T* base = input_block(t, px, static_cast<const T*>(o.input), s);
       if (p_.bias && t.ic0 == 0) add_bias(t, px, static_cast<const T*>(o.output), sums.bias + t.chunk * p_.oc);
       const EvenSplit v = EvenSplit::of_at_most(ceil_div(t.oc1 - t.oc0, tiles_.lanes), blocks_.nv);
@@ -176,7 +194,7 @@ class WeightGrad {
         transpose_output(px, static_cast<const T*>(o.output) + (t.g * ocg_ + j0) * p_.output_pixels(), columns, pitch,
                          s.transposed);
         for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * pitch;
-        multiply(t, px.steps(), v.length(vi), j0, columns, start, base, sums, s);
+        multiply(t, px, v.length(vi), columns, start, base, c + j0, s);
       }
     }
   }
@@ -184,8 +202,8 @@ class WeightGrad {
   // Sets a_offset (by pixel) and row_offset (by input channel and tap) and returns what they are relative to:
   // the input itself, or the padded copy.
   const T* input_block(const Task& t, const PixelBlock& px, const T* input, const Scratch& s) const {
-    const int64_t r0 = px.r0 * p_.stride_h - p_.pad_top, c0 = px.c0 * p_.stride_w - p_.pad_left;
-    const int64_t height = panel_rows(px.rows), width = panel_cols(px.cols), channels = t.ic1 - t.ic0;
+    const int64_t r0 = px.h.first * p_.stride_h - p_.pad_top, c0 = px.w.first * p_.stride_w - p_.pad_left;
+    const int64_t height = panel_rows(px.h.length), width = panel_cols(px.w.length), channels = t.ic1 - t.ic0;
     const int64_t pitch = padded_ ? width : p_.iw, plane = padded_ ? height * width : p_.input_pixels();
     const int64_t image = padded_ ? channels * plane : p_.ic * plane;
     const T* first = input + (px.n0 * p_.ic + t.g * icg_ + t.ic0) * p_.input_pixels();
@@ -198,8 +216,8 @@ class WeightGrad {
     }
     int64_t* a = s.a_offset;
     for (int64_t i = 0; i < px.images; ++i)
-      for (int64_t r = 0; r < px.rows; ++r)
-        for (int64_t c = 0; c < px.cols; ++c) *a++ = i * image + r * p_.stride_h * pitch + c * p_.stride_w;
+      for (int64_t r = 0; r < px.h.length; ++r)
+        for (int64_t c = 0; c < px.w.length; ++c) *a++ = i * image + r * p_.stride_h * pitch + c * p_.stride_w;
     int64_t* row = s.row_offset;
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t kh = 0; kh < p_.kh; ++kh)
@@ -207,36 +225,50 @@ class WeightGrad {
     return padded_ ? s.panel : first + r0 * p_.iw + c0;
   }
 
-  // To [pixel][output channel], `pitch` apart.
-  void transpose_output(const PixelBlock& px, const T* output, int64_t channels, int64_t pitch, T* dst) const {
-    // A block of part of a row has one row, so that its pixels adjoin.
-    const int64_t pixels = px.rows * px.cols;
+  // Calls f(image, at, count, to) for pixels of the output that adjoin: those of a whole block of whole rows.
+  template <typename F>
+  void each_line(const PixelBlock& px, const F& f) const {
+    const bool whole = px.w.length == p_.ow;
+    const int64_t lines = whole ? 1 : px.h.length, count = px.h.length * px.w.length / lines;
     for (int64_t i = 0; i < px.images; ++i)
-      transpose_(output + (px.n0 + i) * p_.oc * p_.output_pixels() + px.r0 * p_.ow + px.c0, p_.output_pixels(),
-                 channels, pixels, dst + i * pixels * pitch, pitch);
+      for (int64_t r = 0; r < lines; ++r)
+        f(px.n0 + i, (px.h.first + r) * p_.ow + px.w.first, count, (i * lines + r) * count);
   }
 
-  void multiply(const Task& t, int64_t steps, int64_t nv, int64_t j0, int64_t columns, Start start, const T* base,
-                const Partials& sums, const Scratch& s) const {
+  // To [pixel][output channel], `pitch` apart.
+  void transpose_output(const PixelBlock& px, const T* output, int64_t channels, int64_t pitch, T* dst) const {
+    each_line(px, [&](int64_t image, int64_t at, int64_t count, int64_t to) {
+      transpose_(output + image * p_.oc * p_.output_pixels() + at, p_.output_pixels(), channels, count,
+                 dst + to * pitch, pitch);
+    });
+  }
+
+  // All taps of all channels are the rows of one product; where the block has taps of its own, each tap's channels.
+  void multiply(const Task& t, const PixelBlock& px, int64_t nv, int64_t columns, Start start, const T* base, T* c,
+                const Scratch& s) const {
     const T* rows[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
     args.rows = rows, args.a_offset = s.a_offset, args.b = s.transposed, args.b_offset = s.b_offset;
-    args.steps = steps, args.c_stride = ocg_, args.columns = columns, args.start = start;
-    T* c = partial(sums.weight, t.chunk, t.g) + t.ic0 * p_.taps() * ocg_ + j0;
-    const EvenSplit m = EvenSplit::of_at_most((t.ic1 - t.ic0) * p_.taps(), blocks_.mr);
-    for (int64_t mi = 0; mi < m.parts; ++mi) {
-      const int64_t first = m.begin(mi), mr = m.length(mi);
-      for (int64_t r = 0; r < mr; ++r) rows[r] = base + s.row_offset[first + r];
-      args.c = c + first * ocg_;
-      tiles_.rows[nv - 1][mr - 1](args);
-    }
+    args.steps = px.steps(), args.columns = columns, args.start = start;
+    const auto product = [&](int64_t row0, int64_t step, int64_t count) {
+      args.c_stride = step * ocg_;
+      EvenSplit::of_at_most(count, blocks_.mr).each([&](int64_t first, int64_t mr) {
+        for (int64_t r = 0; r < mr; ++r) rows[r] = base + s.row_offset[row0 + (first + r) * step];
+        args.c = c + (row0 + first * step) * ocg_;
+        tiles_.rows[nv - 1][mr - 1](args);
+      });
+    };
+    const int64_t channels = t.ic1 - t.ic0;
+    if (!apart_) return product(0, 1, channels * p_.taps());
+    for (int64_t kh = px.h.tap; kh < px.h.tap + px.h.taps; ++kh)
+      for (int64_t kw = px.w.tap; kw < px.w.tap + px.w.taps; ++kw) product(kh * p_.kw + kw, p_.taps(), channels);
   }
 
   void add_bias(const Task& t, const PixelBlock& px, const T* output, double* sums) const {
-    for (int64_t i = 0; i < px.images; ++i)
+    each_line(px, [&](int64_t image, int64_t at, int64_t count, int64_t) {
       for (int64_t oc = t.g * ocg_ + t.oc0; oc < t.g * ocg_ + t.oc1; ++oc)
-        sums[oc] += row_kernels_.sum(output + ((px.n0 + i) * p_.oc + oc) * p_.output_pixels() + px.r0 * p_.ow + px.c0,
-                                     px.rows * px.cols);
+        sums[oc] += row_kernels_.sum(output + (image * p_.oc + oc) * p_.output_pixels() + at, count);
+    });
   }
 
   // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout.
@@ -270,7 +302,9 @@ class WeightGrad {
   TransposeFn<T> transpose_;
   const RowKernels<T>& row_kernels_;
   int64_t icg_, ocg_, rows_;
-  bool padded_;
+  Axis h_, w_;
+  bool apart_;   // do the taps of a pixel that read padding go without it?
+  bool padded_;  // is the block's input copied?
 };
 
 }  // namespace

@@ -1,0 +1,76 @@
+// An axis in parts. Where dilation is wide against the image, a part ends where a tap begins or ends to read the
+// image, so that every part has taps of its own and none of them reads padding: 33 positions, three taps 18 apart:
+//
+//   [0, 15) taps 1, 2      [15, 18) tap 1      [18, 33) taps 0, 1          63 products in place of 99
+#pragma once
+
+#include "algorithms/axis.h"
+#include "algorithms/tiling.h"
+
+namespace convext {
+
+// Destination positions [first, first + length) and their taps [tap, tap + taps).
+struct AxisPart {
+  int64_t first, length, tap, taps;
+};
+
+class AxisCut {
+ public:
+  // Parts of at most `largest` positions. at_padding: as above; else all parts have all taps.
+  AxisCut(const Axis& axis, bool at_padding, int64_t largest)
+      : axis_(axis), at_padding_(at_padding), largest_(largest) {}
+
+  int64_t parts() const {
+    return total([](const AxisPart&, const EvenSplit& parts) { return parts.parts; });
+  }
+  // Pairs of a position and a tap, and pairs of a part and a tap.
+  int64_t products() const {
+    return total([](const AxisPart& segment, const EvenSplit&) { return segment.length * segment.taps; });
+  }
+  int64_t sums() const {
+    return total([](const AxisPart& segment, const EvenSplit& parts) { return parts.parts * segment.taps; });
+  }
+  int64_t longest() const {
+    int64_t longest = 0;
+    total([&](const AxisPart&, const EvenSplit& parts) { return longest = std::max(longest, parts.largest()); });
+    return longest;
+  }
+
+  AxisPart part(int64_t i) const {
+    for (AxisPart segment = segment_at(0);; segment = segment_at(segment.first + segment.length)) {
+      const EvenSplit parts = EvenSplit::of_at_most(segment.length, largest_);
+      if (i < parts.parts) return {segment.first + parts.begin(i), parts.length(i), segment.tap, segment.taps};
+      i -= parts.parts;
+    }
+  }
+
+ private:
+  // The positions from `first` on that have the same taps.
+  AxisPart segment_at(int64_t first) const {
+    const Axis& a = axis_;
+    if (!at_padding_) return {first, a.out - first, 0, a.taps};
+    int64_t tap = 0, end = a.taps, last = a.out;
+    while (tap < end && a.offset(tap) + first * a.stride < 0) ++tap;
+    while (end > tap && a.offset(end - 1) + first * a.stride >= a.in) --end;
+    if (tap > 0) last = std::min(last, ceil_div(-a.offset(tap - 1), a.stride));
+    if (end > tap) last = std::min(last, ceil_div(a.in - a.offset(end - 1), a.stride));
+    return {first, last - first, tap, end - tap};
+  }
+
+  template <typename F>
+  int64_t total(const F& f) const {
+    int64_t sum = 0;
+    for (int64_t first = 0; first < axis_.out;) {
+      const AxisPart segment = segment_at(first);
+      sum += f(segment, EvenSplit::of_at_most(segment.length, largest_));
+      first += segment.length;
+    }
+    return sum;
+  }
+
+  Axis axis_;
+  bool at_padding_;
+  int64_t largest_;
+};
+
+}  // namespace convext
