@@ -4,6 +4,7 @@
 // supports()   correctness: nullptr, or the reason why this problem cannot be computed
 // profitable() policy, measured: nullptr, or the reason why another algorithm should be taken
 // plan()       the kernel, the block sizes and the memory; a pure function
+// worthwhile() likewise policy, but a judgement of the plan: it is asked last
 // run()        computes; allocates nothing and does not throw
 //
 // Reasons are string literals: asking costs nothing on the way of a call.
@@ -80,7 +81,10 @@ struct Algorithm {
   const char* (*profitable)(const ConvProblem&, const Policy&);
   Plan (*plan)(const ConvProblem&, const Policy&);
   void (*run)(const ConvProblem&, const Plan&, const Operands&, const Context&);
-  double error_factor = 1;  // how many times the error bound of a direct sum it needs
+  double error_factor = 1;                           // how many times the error bound of a direct sum it needs
+  const char* (*worthwhile)(const Plan&) = nullptr;  // null: every plan is
+  const Algorithm* fallback = nullptr;               // what run() may call; its memory is in the plan
+  bool last_resort = false;                          // computes whatever nothing else does, slowly
 };
 
 }  // namespace convext

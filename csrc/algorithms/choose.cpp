@@ -24,12 +24,22 @@ Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& pol
   return plan;
 }
 
+void make_room_for_fallback(Plan& plan, const Policy& policy) {
+  if (plan.algorithm->fallback == nullptr) return;
+  const Workspace other = plan.algorithm->fallback->plan(plan.problem, policy).workspace;
+  Workspace& room = plan.workspace;
+  room = {std::max(room.shared_bytes, other.shared_bytes), std::max(room.thread_bytes, other.thread_bytes)};
+}
+
 // Why an algorithm is not taken, or nullptr; then the plan is made.
 const char* objection(const Algorithm& a, const ConvProblem& problem, const Policy& policy, Plan& plan) {
   if (const char* reason = a.supports(problem)) return reason;
   if (a.error_factor > 1 && policy.precision == Precision::kHighest) return "precision 'highest': direct sums only";
   if (const char* reason = a.profitable(problem, policy)) return reason;
   plan = plan_with(a, problem, policy);
+  if (a.worthwhile != nullptr)
+    if (const char* reason = a.worthwhile(plan)) return reason;
+  make_room_for_fallback(plan, policy);
   return plan.workspace.thread_bytes > kMaxThreadBytes ? "its smallest blocks need more than 2 MiB a thread" : nullptr;
 }
 }  // namespace
@@ -45,7 +55,9 @@ Plan choose(const ConvProblem& given, const Policy& policy) {
     } else if (a->name == policy.algorithm) {
       if (const char* reason = a->supports(problem))
         throw std::invalid_argument("convext: " + std::string(a->name) + " cannot compute this: " + reason);
-      return plan_with(*a, problem, policy);
+      plan = plan_with(*a, problem, policy);
+      make_room_for_fallback(plan, policy);
+      return plan;
     }
   }
   throw std::invalid_argument("convext: no algorithm is called '" + std::string(policy.algorithm) + "'");

@@ -117,6 +117,7 @@ void run(const ConvProblem& p, const Plan&, const Operands& operands, const Cont
 
 }  // namespace
 
-extern const Algorithm kReference = {"reference", supports, profitable, plan, run};
+extern const Algorithm kReference = {
+    .name = "reference", .supports = supports, .profitable = profitable, .plan = plan, .run = run, .last_resort = true};
 
 }  // namespace convext

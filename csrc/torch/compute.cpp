@@ -116,25 +116,22 @@ void fill(Pass pass, Tensors& t) {
     result.add_(t.bias.view(result.dim() == 3 ? IntArrayRef{-1, 1} : IntArrayRef{-1, 1, 1}));
 }
 
-// All tensors are given the layout of in_channels_last() or are made contiguous, and a result of another is converted
-// in the end.
-void compute(const ConvProblem& problem, Tensors t) {
+// All tensors are given the layout that choose_layout() says, and a result of another is converted in the end.
+void compute(ConvProblem problem, Tensors t) {
   if (t.input.numel() == 0 || t.weight.numel() == 0 || t.output.numel() == 0) return fill(problem.pass, t);
-  const Policy policy{.isa = isa_cap(), .precision = float_precision()};
-  const std::optional<ConvProblem> last =
-      in_channels_last(problem, channels_last_numbers(t.input) + channels_last_numbers(t.output), policy);
+  const Plan plan = choose_layout(problem, channels_last_numbers(t.input) + channels_last_numbers(t.output),
+                                  {.isa = isa_cap(), .precision = float_precision()});
+  const bool last = problem.input_layout == Layout::kChannelsLast;
   const auto format = last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
   Tensor& buffer = t.result(problem.pass);
   const Tensor result = buffer;
   if (!result.is_contiguous(format)) buffer = at::empty_like(result, {}, format);
   for (Tensor* tensor : {&t.input, &t.weight, &t.output}) *tensor = tensor->contiguous(format);
   if (t.bias.defined()) t.bias = t.bias.contiguous();
-  if (last)
-    compute_dense(*last, choose(*last, policy), t.operands());
-  else if (problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros)
+  if (!last && problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros)
     compute_folded(problem, t);
   else
-    compute_dense(problem, choose(problem, policy), t.operands());
+    compute_dense(problem, plan, t.operands());
   if (!buffer.is_same(result)) result.copy_(buffer);
 }
 
@@ -206,14 +203,16 @@ int64_t channels_last_numbers(const Tensor& image) {
   return first == last ? 0 : last ? image.numel() : -image.numel();
 }
 
-std::optional<ConvProblem> in_channels_last(const ConvProblem& problem, int64_t numbers, const Policy& policy) {
-  if (numbers <= 0) return std::nullopt;
+Plan choose_layout(ConvProblem& problem, int64_t numbers, const Policy& policy) {
+  const Plan contiguous = choose(problem, policy);
+  // With fewer multiplications converted images are faster (3x3: twice as fast).
+  if (numbers <= 0 || contiguous.algorithm->error_factor > 1) return contiguous;
   ConvProblem last = problem;
   last.input_layout = last.weight_layout = last.output_layout = Layout::kChannelsLast;
-  if (choose(last, policy).algorithm->name == "reference") return std::nullopt;
-  // With fewer multiplications converted images are faster (3x3: twice as fast).
-  if (choose(problem, policy).algorithm->error_factor > 1) return std::nullopt;
-  return last;
+  const Plan plan = choose(last, policy);
+  if (plan.algorithm->last_resort) return contiguous;
+  problem = last;
+  return plan;
 }
 
 }  // namespace convext

@@ -3,8 +3,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <optional>
-
 #include "algorithms/algorithm.h"
 
 namespace convext {
@@ -13,7 +11,8 @@ namespace convext {
 // less than none.
 int64_t channels_last_numbers(const at::Tensor& image);
 
-// The problem with all tensors channels_last if most numbers of its images speak for it and an algorithm is worth it.
-std::optional<ConvProblem> in_channels_last(const ConvProblem& problem, int64_t numbers, const Policy& policy);
+// Makes all tensors of a contiguous problem channels_last if most numbers of its images speak for it and an algorithm
+// is worth it. Returns the plan.
+Plan choose_layout(ConvProblem& problem, int64_t numbers, const Policy& policy);
 
 }  // namespace convext

@@ -20,26 +20,10 @@ const char* profitable(const ConvProblem& p, const Policy&) {
   return in_lanes < kMinLanes ? "few channels a group leave lanes idle" : nullptr;
 }
 
-template <typename T>
-Plan plan_for(const ConvProblem& p, Isa isa) {
-  return p.pass == Pass::kWeightGrad ? plan_pixel_weight_grad<T>(p, isa) : plan_pixel_correlation<T>(p, isa);
-}
-
-template <typename T>
-void run_for(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  (p.pass == Pass::kWeightGrad ? run_pixel_weight_grad<T> : run_pixel_correlation<T>)(p, plan, operands, context);
-}
-
-Plan plan(const ConvProblem& p, const Policy& policy) {
-  return (p.dtype == DType::kFloat32 ? plan_for<float> : plan_for<double>)(p, policy.isa);
-}
-
-void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  (p.dtype == DType::kFloat32 ? run_for<float> : run_for<double>)(p, plan, operands, context);
-}
+using Pixels = Halves<kPixelCorrelation, kPixelWeightGrad>;
 
 }  // namespace
 
-extern const Algorithm kChannelsLast = {"channels_last", supports, profitable, plan, run};
+extern const Algorithm kChannelsLast = {"channels_last", supports, profitable, Pixels::plan, Pixels::run};
 
 }  // namespace convext

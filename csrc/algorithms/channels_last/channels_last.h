@@ -1,23 +1,12 @@
 // The two halves of the channels_last algorithm; channels_last.cpp puts them together.
 #pragma once
 
-#include "algorithms/algorithm.h"
+#include "algorithms/half.h"
 
 namespace convext {
 
-// Output pass and input gradient: correlate.cpp.
-template <typename T>
-Plan plan_pixel_correlation(const ConvProblem& problem, Isa isa);
-template <typename T>
-void run_pixel_correlation(const ConvProblem& problem, const Plan& plan, const Operands& operands,
-                           const Context& context);
-
-// Weight gradient: weight_grad.cpp.
-template <typename T>
-Plan plan_pixel_weight_grad(const ConvProblem& problem, Isa isa);
-template <typename T>
-void run_pixel_weight_grad(const ConvProblem& problem, const Plan& plan, const Operands& operands,
-                           const Context& context);
+// correlate.cpp and weight_grad.cpp.
+extern const Half kPixelCorrelation, kPixelWeightGrad;
 
 // Pixels that nothing moves are one row, whichever image they are of.
 inline ConvProblem as_one_image(const ConvProblem& problem) {

@@ -50,6 +50,10 @@ class PixelCorrelation {
     while (workspace().thread_bytes > kMaxThreadBytes && shrink(b)) blocks_ = b;
   }
 
+  KernelName kernel() const {
+    return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * tiles_.lanes};
+  }
+
   Workspace workspace() const {
     const int64_t weights = c_.g * c_.k * product_.taps * vectors() * tiles_.lanes;
     return {blocks_.packed_weights ? align_up(static_cast<size_t>(weights) * sizeof(T)) : 0,
@@ -57,7 +61,8 @@ class PixelCorrelation {
   }
 
   // ---- running
-  void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
+  void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
+    const CorrelationOperands<T> o(product_.p, operands);
     T* packed = blocks_.packed_weights ? reinterpret_cast<T*>(context.shared()) : nullptr;
     if (packed != nullptr) pack_weights(o.weight, packed, context.threads);
     const EvenSplit images = EvenSplit::of_at_most(c_.n, blocks_.images),
@@ -320,24 +325,6 @@ class PixelCorrelation {
 
 }  // namespace
 
-template <typename T>
-Plan plan_pixel_correlation(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  PixelCorrelation<T> correlation(p, isa, {});
-  correlation.plan(plan.blocks);
-  plan.workspace = correlation.workspace();
-  plan.kernel = {"outer_product_rows", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-void run_pixel_correlation(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  PixelCorrelation<T>(p, plan.isa, plan.blocks).run(plan.workspace, CorrelationOperands<T>(p, operands), context);
-}
-
-template Plan plan_pixel_correlation<float>(const ConvProblem&, Isa);
-template Plan plan_pixel_correlation<double>(const ConvProblem&, Isa);
-template void run_pixel_correlation<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_pixel_correlation<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kPixelCorrelation = half<PixelCorrelation>();
 
 }  // namespace convext

@@ -61,6 +61,10 @@ class PixelWeightGrad {
     blocks_ = b;
   }
 
+  KernelName kernel() const {
+    return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * tiles_.lanes};
+  }
+
   Workspace workspace() const { return {Partials(*this, nullptr, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
   // ---- running
@@ -324,24 +328,6 @@ class PixelWeightGrad {
 
 }  // namespace
 
-template <typename T>
-Plan plan_pixel_weight_grad(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  PixelWeightGrad<T> gradient(p, isa, {});
-  gradient.plan(plan.blocks);
-  plan.workspace = gradient.workspace();
-  plan.kernel = {"outer_product_rows", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-void run_pixel_weight_grad(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  PixelWeightGrad<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
-}
-
-template Plan plan_pixel_weight_grad<float>(const ConvProblem&, Isa);
-template Plan plan_pixel_weight_grad<double>(const ConvProblem&, Isa);
-template void run_pixel_weight_grad<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_pixel_weight_grad<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kPixelWeightGrad = half<PixelWeightGrad>();
 
 }  // namespace convext

@@ -15,7 +15,8 @@ template <typename T>
 class FftCorrelate {
  public:
   FftCorrelate(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : c_(p),
+      : p_(p),
+        c_(p),
         blocks_(blocks),
         axis_(c_.axis_w(0)),
         fft_(fft<T>(isa)),
@@ -35,11 +36,14 @@ class FftCorrelate {
     b.m = tiles.m, b.k = tiles.k;
   }
 
-  double nanoseconds() const { return nanoseconds(s_); }
+  double cost() const { return nanoseconds(s_); }
+
+  KernelName kernel() const { return {.shape = "fft_forward", .mr = 1, .nr = fft_.lanes}; }
 
   Workspace workspace() const { return {Shared(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
-  void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
+  void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
+    const CorrelationOperands<T> o(p_, operands);
     const Shared shared(*this, context.shared());
     fill_roots(shared.roots, s_.points);
     const EvenSplit m = EvenSplit::of_at_most(c_.m, blocks_.m);
@@ -206,6 +210,7 @@ class FftCorrelate {
     }
   }
 
+  const ConvProblem& p_;
   Correlation c_;
   Blocks blocks_;
   Axis axis_;
@@ -218,31 +223,6 @@ class FftCorrelate {
 
 }  // namespace
 
-template <typename T>
-Plan plan_fft_correlate(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  FftCorrelate<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = FftCorrelate<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"fft_forward", p.dtype, 1, fft<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-void run_fft_correlate(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  FftCorrelate<T>(p, plan.isa, plan.blocks).run(plan.workspace, CorrelationOperands<T>(p, operands), context);
-}
-
-template <typename T>
-double fft_correlate_nanoseconds(const ConvProblem& p, const Plan& plan) {
-  return FftCorrelate<T>(p, plan.isa, plan.blocks).nanoseconds();
-}
-
-template Plan plan_fft_correlate<float>(const ConvProblem&, Isa);
-template Plan plan_fft_correlate<double>(const ConvProblem&, Isa);
-template void run_fft_correlate<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_fft_correlate<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-
-template double fft_correlate_nanoseconds<float>(const ConvProblem&, const Plan&);
-template double fft_correlate_nanoseconds<double>(const ConvProblem&, const Plan&);
+extern constexpr Half kFftCorrelate = half<FftCorrelate>();
 
 }  // namespace convext

@@ -43,7 +43,9 @@ class FftWeightGrad {
     b.chunks = std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, std::max<int64_t>(1, s.blocks()));
   }
 
-  double nanoseconds() const { return nanoseconds(s_); }
+  double cost() const { return nanoseconds(s_); }
+
+  KernelName kernel() const { return {.shape = "fft_forward", .mr = 1, .nr = fft_.lanes}; }
 
   Workspace workspace() const { return {Shared(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
@@ -209,31 +211,6 @@ class FftWeightGrad {
 
 }  // namespace
 
-template <typename T>
-Plan plan_fft_weight_grad(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  FftWeightGrad<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = FftWeightGrad<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"fft_forward", p.dtype, 1, fft<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-void run_fft_weight_grad(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  FftWeightGrad<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
-}
-
-template <typename T>
-double fft_weight_grad_nanoseconds(const ConvProblem& p, const Plan& plan) {
-  return FftWeightGrad<T>(p, plan.isa, plan.blocks).nanoseconds();
-}
-
-template Plan plan_fft_weight_grad<float>(const ConvProblem&, Isa);
-template Plan plan_fft_weight_grad<double>(const ConvProblem&, Isa);
-template void run_fft_weight_grad<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_fft_weight_grad<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-
-template double fft_weight_grad_nanoseconds<float>(const ConvProblem&, const Plan&);
-template double fft_weight_grad_nanoseconds<double>(const ConvProblem&, const Plan&);
+extern constexpr Half kFftWeightGrad = half<FftWeightGrad>();
 
 }  // namespace convext

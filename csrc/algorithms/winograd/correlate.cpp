@@ -3,7 +3,6 @@
 // over source channels (and over groups of three taps). A task owns a block of tiles and of destination channels:
 // for each block of source channels it brings the tiles into the panel, transforms them and multiplies, so the
 // transformed source and the sums stay in the L2 cache, and neither is ever in memory as a whole.
-#include <atomic>
 #include <new>
 
 #include "algorithms/channel_panel.h"
@@ -19,13 +18,14 @@ template <typename T>
 class WinogradCorrelation {
  public:
   WinogradCorrelation(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : c_(p),
+      : p_(p),
+        c_(p),
         isa_(isa),
         blocks_(blocks),
         tiles_(outer_product<T>(isa)),
         kernels_(winograd<T>(isa)),
         transpose_(transpose<T>(isa)),
-        grid_(c_.n, c_.axis_h(0), c_.axis_w(0)),
+        grid_(kernels_.lanes, c_.n, c_.axis_h(0), c_.axis_w(0)),
         transforms_(grid_.square() ? kernels_.square : kernels_.line),
         k_lanes_{c_.k, kernels_.lanes},
         m_lanes_{c_.m, kernels_.lanes} {}
@@ -38,7 +38,7 @@ class WinogradCorrelation {
   }
 
   // Of the whole problem, on one thread. A transform takes about a cycle an instruction, as does what moves a vector.
-  double cycles() const {
+  double cost() const {
     constexpr double kMoved = 7, kCall = 30;  // a vector transposed and copied; a call of a register tile
     const double source = grid_.square() ? 150 : 20, destination = grid_.square() ? 140 : 20,
                  filter = grid_.square() ? 180 : 20;
@@ -62,16 +62,20 @@ class WinogradCorrelation {
                            (b.packed_weights ? filters + (1 + blocks) * streamed_cycles() : blocks * filters));
   }
 
+  KernelName kernel() const {
+    return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * kernels_.lanes};
+  }
+
   Workspace workspace() const {
-    return {align_up(sizeof(Flag)) +
+    return {align_up(sizeof(FiniteFlag)) +
                 (blocks_.packed_weights ? align_up(sizeof(T) * static_cast<size_t>(c_.g * filter_offset(c_.k, 0))) : 0),
             Scratch(*this, nullptr).bytes};
   }
 
-  // False if a result is not finite: transforms spread an infinity over its tile, and may overflow.
-  bool run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
-    Flag& finite = *new (context.shared()) Flag(true);
-    T* filters = reinterpret_cast<T*>(context.shared() + align_up(sizeof(Flag)));
+  void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
+    const CorrelationOperands<T> o(p_, operands);
+    FiniteFlag& finite = *new (context.shared()) FiniteFlag(true);
+    T* filters = reinterpret_cast<T*>(context.shared() + align_up(sizeof(FiniteFlag)));
     if (blocks_.packed_weights) transform_filters(o.weight, filters, workspace, context);
     const int64_t pixel_tasks = grid_.blocks(blocks_) * c_.g;
     const EvenSplit slices = slices_of_all();
@@ -85,12 +89,10 @@ class WinogradCorrelation {
       Scratch s(*this, context.of_thread(workspace, thread));
       if (!compute(block, g, part, filters, o, s)) finite.store(false, std::memory_order_relaxed);
     });
-    return finite.load();
+    if (!finite.load()) sum_directly(p_, isa_, operands, context);
   }
 
  private:
-  using Flag = std::atomic<bool>;
-
   // Slices of destination channels, as wide as a register tile.
   struct Slices {
     int64_t begin, end;
@@ -112,8 +114,8 @@ class WinogradCorrelation {
       tiles = take.array<WinogradTile>(count / b.images);
       a_offset = take.array<int64_t>(steps);
       b_offset = take.array<int64_t>(steps);
-      source = take.array<T>(s.grid_.points() * s.frequency_pitch(count, steps));
-      sums = take.array<T>(s.grid_.points() * s.frequency_pitch(count, s.task_lanes()));
+      source = take.array<T>(s.grid_.points() * s.grid_.frequency_pitch(count, steps));
+      sums = take.array<T>(s.grid_.points() * s.grid_.frequency_pitch(count, s.task_lanes()));
       result = take.array<T>(b.rows * b.cols * lanes);
       weight = take.array<T>(b.k * s.c_.taps() * lanes);
       filter = take.array<T>(b.packed_weights ? 0 : s.grid_.points() * steps * b.nv * lanes);
@@ -135,11 +137,9 @@ class WinogradCorrelation {
   // Blocks of at most about `tiles` tiles: whole images, or whole rows of tiles, or parts of one.
   void cut(Blocks& b, int64_t tiles) const {
     const int64_t lanes = kernels_.lanes;
-    const auto lanes_of = [lanes](const LaneGroups& all, int64_t channels) {
-      return EvenSplit::of_at_most(all.count(), std::max<int64_t>(1, channels / lanes)).largest() * lanes;
-    };
     grid_.cut(b, tiles);
-    b.k = lanes_of(k_lanes_, kSteps / grid_.groups()), b.m = lanes_of(m_lanes_, kTaskChannels);
+    b.k = lane_blocks(k_lanes_, kSteps / grid_.groups()).largest() * lanes;
+    b.m = lane_blocks(m_lanes_, kTaskChannels).largest() * lanes;
     const Tile tile = best_tile(tiles_, false, grid_.block_tiles(b), m_lanes_.count());
     b.mr = tile.mr, b.nv = tile.nv;
     b.packed_weights = grid_.blocks(b) > 1;  // else each filter is transformed where it is used, and never stored
@@ -154,7 +154,6 @@ class WinogradCorrelation {
 
   const TileAxis& h() const { return grid_.h(); }
   const TileAxis& w() const { return grid_.w(); }
-  static int64_t round_up(int64_t x, int64_t to) { return ceil_div(x, to) * to; }
   EvenSplit slices_of_all() const { return EvenSplit::of_at_most(m_lanes_.count(), blocks_.nv); }
   // Destination channels of a task, with those that fill the last vector.
   int64_t task_lanes() const {
@@ -163,8 +162,6 @@ class WinogradCorrelation {
                     ceil_div(slices.parts, ceil_div(m_lanes_.count(), blocks_.m / kernels_.lanes)) * slices.largest()) *
            kernels_.lanes;
   }
-  // From one frequency to the next: never a multiple of a page, or all would meet in one set of the L1 cache.
-  int64_t frequency_pitch(int64_t tiles, int64_t channels) const { return tiles * channels + kernels_.lanes; }
 
   // Where the transformed filters of a group begin that belong to source channel k on (a block's first) and, within the
   // block of `channels` channels, to the slice that begins at vector `vector`: [f][step][lane] there.
@@ -216,7 +213,7 @@ class WinogradCorrelation {
   bool compute(const TileBlock& block, int64_t g, const Slices& part, const T* filters, const CorrelationOperands<T>& o,
                Scratch& s) const {
     s.panel.prepare(block.r0, h().span(block.r1 - block.r0), block.c0, w().span(block.c1 - block.c0));
-    const int64_t count = grid_.list(block, s.panel.pitch(), kernels_.lanes, s.tiles);
+    const int64_t count = grid_.list(block, s.panel.pitch(), s.tiles);
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       transform_source(block, g, k.begin(ki), k.length(ki), count, o, s);
@@ -229,7 +226,7 @@ class WinogradCorrelation {
   void transform_source(const TileBlock& b, int64_t g, int64_t k0, int64_t channels, int64_t count,
                         const CorrelationOperands<T>& o, const Scratch& s) const {
     const int64_t lanes = kernels_.lanes, padded = round_up(channels, lanes), steps = grid_.groups() * padded;
-    const TileStrides strides = grid_.strides(s.panel.pitch(), lanes);
+    const TileStrides strides = grid_.strides(s.panel.pitch());
     const ChannelView<const T> source(o.source, Layout::kChannelsFirst, c_.g * c_.k, c_.in_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t c = 0; c < channels; c += lanes) {
@@ -241,7 +238,7 @@ class WinogradCorrelation {
             args.x_h = strides.h, args.x_w = strides.w;
             args.tiles = s.tiles, args.count = count;
             args.v = s.source + i * count * steps + (gh * w().groups() + gw) * padded + c;
-            args.v_tile = steps, args.v_frequency = frequency_pitch(b.images * count, steps);
+            args.v_tile = steps, args.v_frequency = grid_.frequency_pitch(b.images * count, steps);
             transforms_.source(args);
           }
       }
@@ -267,8 +264,9 @@ class WinogradCorrelation {
       for (int64_t i = 0; i < args.steps; ++i) s.b_offset[i] = i * width;
       args.columns = width;
       for (int64_t f = 0; f < grid_.points(); ++f) {
-        const T* source = s.source + f * frequency_pitch(count, grid_.groups() * padded);
-        T* sums = s.sums + f * frequency_pitch(count, pitch) + (slices.begin(slice) - slices.begin(part.begin)) * lanes;
+        const T* source = s.source + f * grid_.frequency_pitch(count, grid_.groups() * padded);
+        T* sums =
+            s.sums + f * grid_.frequency_pitch(count, pitch) + (slices.begin(slice) - slices.begin(part.begin)) * lanes;
         args.b = filter + f * args.steps * width;
         for (int64_t i = 0; i < rows.parts; ++i) {
           const int64_t first = rows.begin(i), mr = rows.length(i);
@@ -284,7 +282,7 @@ class WinogradCorrelation {
                       const Scratch& s) const {
     const EvenSplit slices = slices_of_all();
     const int64_t lanes = kernels_.lanes, pitch = task_lanes(), cols = b.c1 - b.c0, first = slices.begin(part.begin);
-    const TileStrides strides = grid_.strides(cols * lanes, lanes);
+    const TileStrides strides = grid_.strides(cols * lanes);
     const ChannelView<T> destination(o.destination, Layout::kChannelsFirst, c_.g * c_.m, c_.out_pixels());
     std::fill_n(s.check, lanes, T(0));
     for (int64_t v = first; v < slices.begin(part.end); ++v) {
@@ -294,7 +292,7 @@ class WinogradCorrelation {
       for (int64_t i = 0; i < b.images; ++i) {
         WinogradDestinationArgs<T> args{};
         args.m = s.sums + i * count * pitch + (v - first) * lanes;
-        args.m_tile = pitch, args.m_frequency = frequency_pitch(b.images * count, pitch);
+        args.m_tile = pitch, args.m_frequency = grid_.frequency_pitch(b.images * count, pitch);
         args.tiles = s.tiles, args.count = count, args.bias = s.bias, args.check = s.check;
         args.y = s.result, args.y_h = strides.h, args.y_w = strides.w;
         transforms_.destination(args);
@@ -308,6 +306,7 @@ class WinogradCorrelation {
     return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
   }
 
+  const ConvProblem& p_;
   Correlation c_;
   Isa isa_;
   Blocks blocks_;
@@ -321,33 +320,6 @@ class WinogradCorrelation {
 
 }  // namespace
 
-template <typename T>
-Plan plan_winograd_correlation(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  WinogradCorrelation<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = WinogradCorrelation<T>(p, isa, plan.blocks).workspace();
-  plan.isa = isa;
-  plan.kernel = {"outer_product_rows", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-double winograd_correlation_cycles(const ConvProblem& p, const Plan& plan) {
-  return WinogradCorrelation<T>(p, plan.isa, plan.blocks).cycles();
-}
-
-template <typename T>
-bool run_winograd_correlation(const ConvProblem& p, const Plan& plan, const Operands& operands,
-                              const Context& context) {
-  return WinogradCorrelation<T>(p, plan.isa, plan.blocks)
-      .run(plan.workspace, CorrelationOperands<T>(p, operands), context);
-}
-
-template Plan plan_winograd_correlation<float>(const ConvProblem&, Isa);
-template Plan plan_winograd_correlation<double>(const ConvProblem&, Isa);
-template bool run_winograd_correlation<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template double winograd_correlation_cycles<float>(const ConvProblem&, const Plan&);
-template double winograd_correlation_cycles<double>(const ConvProblem&, const Plan&);
-template bool run_winograd_correlation<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kWinogradCorrelation = half<WinogradCorrelation>();
 
 }  // namespace convext

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "algorithms/algorithm.h"
+#include "algorithms/channel_panel.h"
 #include "algorithms/tiling.h"
 #include "algorithms/winograd/tile_axis.h"
 
@@ -18,15 +19,24 @@ struct TileStrides {
   int64_t h, w;
 };
 
+// Blocks of lane groups of at most so many channels, or of one group.
+inline EvenSplit lane_blocks(const LaneGroups& all, int64_t channels) {
+  return EvenSplit::of_at_most(all.count(), std::max<int64_t>(1, channels / all.lanes));
+}
+
 class TileGrid {
  public:
-  TileGrid(int64_t n, const Axis& h, const Axis& w) : h_(h), w_(w), n_(n) {}
+  TileGrid(int64_t lanes, int64_t n, const Axis& h, const Axis& w) : h_(h), w_(w), lanes_(lanes), n_(n) {}
 
   const TileAxis& h() const { return h_; }
   const TileAxis& w() const { return w_; }
   bool square() const { return h_.transformed() && w_.transformed(); }
   int64_t points() const { return h_.points() * w_.points(); }
   int64_t groups() const { return h_.groups() * w_.groups(); }
+
+  // From the matrix (tiles or filters) x channels of one frequency to the next: never a multiple of a page, or all
+  // would meet in one set of the L1 cache.
+  int64_t frequency_pitch(int64_t rows, int64_t channels) const { return rows * channels + lanes_; }
 
   // Sets images, rows and cols to those of blocks of at most about `tiles` tiles.
   void cut(Blocks& b, int64_t tiles) const {
@@ -56,13 +66,13 @@ class TileGrid {
             std::min(w_.out(), c.begin(ci + 1) * w_.period())};
   }
 
-  // Lists the tiles of one image of a block, for pixels of `lanes` numbers in rows of `pitch`, and returns how many
-  // there are. Destinations lie in rows as long as the block.
-  int64_t list(const TileBlock& b, int64_t pitch, int64_t lanes, WinogradTile* tiles) const {
+  // Lists the tiles of one image of a block, for pixels in rows of `pitch` numbers, and returns how many there are.
+  // Destinations lie in rows as long as the block.
+  int64_t list(const TileBlock& b, int64_t pitch, WinogradTile* tiles) const {
     WinogradTile* tile = tiles;
     h_.each_tile(b.r0, b.r1, [&](int64_t r, int64_t rows) {
       w_.each_tile(b.c0, b.c1, [&](int64_t c, int64_t cols) {
-        *tile = {(r - b.r0) * pitch + (c - b.c0) * lanes, ((r - b.r0) * (b.c1 - b.c0) + c - b.c0) * lanes,
+        *tile = {(r - b.r0) * pitch + (c - b.c0) * lanes_, ((r - b.r0) * (b.c1 - b.c0) + c - b.c0) * lanes_,
                  static_cast<int32_t>(rows), static_cast<int32_t>(cols)};
         if (!w_.transformed()) std::swap(tile->rows, tile->cols);
         ++tile;
@@ -72,9 +82,9 @@ class TileGrid {
   }
 
   // For the kernels a line along h is one along w.
-  TileStrides strides(int64_t pitch, int64_t pixel) const {
+  TileStrides strides(int64_t pitch) const {
     const int64_t h = h_.step() * pitch;
-    return {h, w_.transformed() ? w_.step() * pixel : h};
+    return {h, w_.transformed() ? w_.step() * lanes_ : h};
   }
 
  private:
@@ -83,7 +93,7 @@ class TileGrid {
   EvenSplit parts(const Blocks& b) const { return EvenSplit::of_at_most(w_.periods(), ceil_div(b.cols, w_.period())); }
 
   TileAxis h_, w_;
-  int64_t n_;
+  int64_t lanes_, n_;
 };
 
 }  // namespace convext

@@ -2,7 +2,6 @@
 // At every frequency it is a matrix product, source channels x output channels, summed over tiles; what it sums stays
 // at the frequencies until a chunk of tiles is done. A task owns a block of channels and a chunk. The chunks follow
 // from the problem alone and are added in their order, so the result does not depend on the threads.
-#include <atomic>
 #include <new>
 
 #include "algorithms/channel_panel.h"
@@ -24,7 +23,7 @@ class WinogradWeightGrad {
         kernels_(winograd<T>(isa)),
         rows_(rows<T>(isa)),
         transpose_(transpose<T>(isa)),
-        grid_(p.n, output_axis(p.padding_mode, p.oh, p.ih, p.kh, 1, p.dilation_h, p.pad_top),
+        grid_(kernels_.lanes, p.n, output_axis(p.padding_mode, p.oh, p.ih, p.kh, 1, p.dilation_h, p.pad_top),
               output_axis(p.padding_mode, p.ow, p.iw, p.kw, 1, p.dilation_w, p.pad_left)),
         transforms_(grid_.square() ? kernels_.square : kernels_.line),
         ic_{p.ic_per_group(), kernels_.lanes},
@@ -32,13 +31,10 @@ class WinogradWeightGrad {
 
   void plan(Blocks& b) const {
     const int64_t lanes = kernels_.lanes;
-    const auto lanes_of = [lanes](const LaneGroups& all, int64_t channels) {
-      return EvenSplit::of_at_most(all.count(), std::max<int64_t>(1, channels / lanes)).largest() * lanes;
-    };
     // Frequencies x channels x channels of sums stay in the L2 cache: 1.2 MiB.
     const int64_t scale = grid_.square() ? 1 : 4, most = sizeof(T) == 4 ? kSums : kSums / 2;
-    b.m = lanes_of(oc_, kTaskChannels * (scale > 1 ? 2 : 1));
-    b.k = lanes_of(ic_, scale * most / grid_.groups() / b.m);
+    b.m = lane_blocks(oc_, kTaskChannels * (scale > 1 ? 2 : 1)).largest() * lanes;
+    b.k = lane_blocks(ic_, scale * most / grid_.groups() / b.m).largest() * lanes;
     int64_t tiles = grid_.square() ? kSquareTiles : kLineTiles;
     const auto cut = [&] {
       grid_.cut(b, tiles);
@@ -54,7 +50,7 @@ class WinogradWeightGrad {
       cut();
     }
 
-    const int64_t apart = p_.g * channel_blocks(ic_, b.k).parts * channel_blocks(oc_, b.m).parts;
+    const int64_t apart = p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts;
     const int64_t wanted =
         ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
     const int64_t affordable =
@@ -63,7 +59,7 @@ class WinogradWeightGrad {
   }
 
   // Of the whole problem, on one thread; as in correlate.cpp.
-  double cycles() const {
+  double cost() const {
     constexpr double kMoved = 7, kCall = 30;
     const double source = grid_.square() ? 150 : 20, gradient = grid_.square() ? 120 : 18,
                  filter = grid_.square() ? 120 : 16;
@@ -79,20 +75,23 @@ class WinogradWeightGrad {
     const double sources = number(b.k / kernels_.lanes) * (tiles * number(grid_.groups()) * source + pixels * kMoved);
     const double gradients = number(b.m / kernels_.lanes) * (tiles * gradient + pixels * kMoved);
     const double ends = number(grid_.groups() * b.k * b.m / kernels_.lanes) * filter;
-    const double tasks = number(p_.g * channel_blocks(ic_, b.k).parts * channel_blocks(oc_, b.m).parts);
+    const double tasks = number(p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts);
     return tasks * (number(grid_.blocks(b)) * (products + sources + gradients) + number(b.chunks) * ends);
   }
 
+  KernelName kernel() const {
+    return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * kernels_.lanes};
+  }
+
   Workspace workspace() const {
-    return {align_up(sizeof(Flag)) + align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * partial_count())),
+    return {align_up(sizeof(FiniteFlag)) + align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * partial_count())),
             Scratch(*this, nullptr).bytes};
   }
 
-  // False if a result is not finite.
-  bool run(const Workspace& workspace, const Operands& o, const Context& context) const {
-    Flag& finite = *new (context.shared()) Flag(true);
-    T* partials = reinterpret_cast<T*>(context.shared() + align_up(sizeof(Flag)));
-    const EvenSplit ic = channel_blocks(ic_, blocks_.k), oc = channel_blocks(oc_, blocks_.m);
+  void run(const Workspace& workspace, const Operands& o, const Context& context) const {
+    FiniteFlag& finite = *new (context.shared()) FiniteFlag(true);
+    T* partials = reinterpret_cast<T*>(context.shared() + align_up(sizeof(FiniteFlag)));
+    const EvenSplit ic = lane_blocks(ic_, blocks_.k), oc = lane_blocks(oc_, blocks_.m);
     const EvenSplit chunks{grid_.blocks(blocks_), blocks_.chunks};
     parallel_for(context.threads, p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
       const int64_t chunk = task % chunks.parts, oi = task / chunks.parts % oc.parts;
@@ -105,13 +104,13 @@ class WinogradWeightGrad {
       if (!finish_chunk(channels, partials + chunk * partial_count(), s))
         finite.store(false, std::memory_order_relaxed);
     });
-    if (finite.load()) reduce(partials, o, context);
-    return finite.load();
+    if (finite.load())
+      reduce(partials, o, context);
+    else
+      sum_directly(p_, isa_, o, context);
   }
 
  private:
-  using Flag = std::atomic<bool>;
-
   // The same problem with other blocks.
   WinogradWeightGrad(const WinogradWeightGrad& other, const Blocks& blocks) : WinogradWeightGrad(other) {
     blocks_ = blocks;
@@ -145,21 +144,15 @@ class WinogradWeightGrad {
       gradient_tiles = take.array<WinogradTile>(count / b.images);
       a_offset = take.array<int64_t>(count);
       b_offset = take.array<int64_t>(count);
-      source = take.array<T>(s.grid_.points() * s.frequency_pitch(count, steps));
-      gradient = take.array<T>(s.grid_.points() * s.frequency_pitch(count, b.m));
-      sums = take.array<T>(s.grid_.points() * s.frequency_pitch(steps, b.m));
+      source = take.array<T>(s.grid_.points() * s.grid_.frequency_pitch(count, steps));
+      gradient = take.array<T>(s.grid_.points() * s.grid_.frequency_pitch(count, b.m));
+      sums = take.array<T>(s.grid_.points() * s.grid_.frequency_pitch(steps, b.m));
       check = take.array<T>(s.kernels_.lanes);
       bytes = take.bytes();
     }
   };
 
   static Axis own_positions(int64_t size) { return {.out = size, .in = size, .taps = 1}; }
-  static int64_t round_up(int64_t x, int64_t to) { return ceil_div(x, to) * to; }
-  static EvenSplit channel_blocks(const LaneGroups& all, int64_t channels) {
-    return EvenSplit::of_at_most(all.count(), channels / all.lanes);
-  }
-  // See correlate.cpp.
-  int64_t frequency_pitch(int64_t rows, int64_t channels) const { return rows * channels + kernels_.lanes; }
   // A chunk's sums: [g][(ic, kh, kw)][oc], whole vectors.
   int64_t partial_row() const { return oc_.count() * oc_.lanes; }
   int64_t partial_count() const { return p_.g * ic_.channels * p_.taps() * partial_row(); }
@@ -169,8 +162,8 @@ class WinogradWeightGrad {
     const int64_t width = round_up(c.oc1 - c.oc0, lanes);
     s.source_panel.prepare(b.r0, grid_.h().span(b.r1 - b.r0), b.c0, grid_.w().span(b.c1 - b.c0));
     s.gradient_panel.prepare(b.r0, grid_.h().whole(b.r1 - b.r0), b.c0, grid_.w().whole(b.c1 - b.c0));
-    const int64_t image = grid_.list(b, s.source_panel.pitch(), lanes, s.source_tiles), count = b.images * image;
-    grid_.list(b, s.gradient_panel.pitch(), lanes, s.gradient_tiles);
+    const int64_t image = grid_.list(b, s.source_panel.pitch(), s.source_tiles), count = b.images * image;
+    grid_.list(b, s.gradient_panel.pitch(), s.gradient_tiles);
     transform_source(b, c, image, o, s);
     transform_gradient(b, c, image, o, s);
 
@@ -181,14 +174,14 @@ class WinogradWeightGrad {
     args.steps = count, args.c_stride = width, args.start = first ? Start::kZero : Start::kAdd;
     for (int64_t t = 0; t < count; ++t) s.a_offset[t] = t * steps, s.b_offset[t] = t * width;
     for (int64_t f = 0; f < grid_.points(); ++f) {
-      const T* source = s.source + f * frequency_pitch(count, steps);
+      const T* source = s.source + f * grid_.frequency_pitch(count, steps);
       for (int64_t vi = 0; vi < v.parts; ++vi) {
         const int64_t at = v.begin(vi) * lanes;
-        args.b = s.gradient + f * frequency_pitch(count, width) + at;
+        args.b = s.gradient + f * grid_.frequency_pitch(count, width) + at;
         args.columns = v.length(vi) * lanes;
         for (int64_t mi = 0; mi < m.parts; ++mi) {
           for (int64_t r = 0; r < m.length(mi); ++r) row[r] = source + m.begin(mi) + r;
-          args.c = s.sums + f * frequency_pitch(steps, width) + m.begin(mi) * width + at;
+          args.c = s.sums + f * grid_.frequency_pitch(steps, width) + m.begin(mi) * width + at;
           products_.rows[v.length(vi) - 1][m.length(mi) - 1](args);
         }
       }
@@ -200,7 +193,7 @@ class WinogradWeightGrad {
                         const Scratch& s) const {
     const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = grid_.groups() * padded;
     const TileAxis &h = grid_.h(), &w = grid_.w();
-    const TileStrides strides = grid_.strides(s.source_panel.pitch(), lanes);
+    const TileStrides strides = grid_.strides(s.source_panel.pitch());
     const ChannelView<const T> input(static_cast<const T*>(o.input), Layout::kChannelsFirst, p_.ic, p_.input_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t ic = c.ic0; ic < c.ic1; ic += lanes) {
@@ -211,7 +204,7 @@ class WinogradWeightGrad {
                 {s.source_panel.data() + gh * h.group_step() * s.source_panel.pitch() + gw * w.group_step() * lanes,
                  strides.h, strides.w, s.source_tiles, image,
                  s.source + i * image * steps + (gh * w.groups() + gw) * padded + ic - c.ic0, steps,
-                 frequency_pitch(b.images * image, steps)});
+                 grid_.frequency_pitch(b.images * image, steps)});
       }
   }
 
@@ -219,7 +212,7 @@ class WinogradWeightGrad {
   void transform_gradient(const TileBlock& b, const Channels& c, int64_t image, const Operands& o,
                           const Scratch& s) const {
     const int64_t lanes = kernels_.lanes, width = round_up(c.oc1 - c.oc0, lanes);
-    const TileStrides strides = grid_.strides(s.gradient_panel.pitch(), lanes);
+    const TileStrides strides = grid_.strides(s.gradient_panel.pitch());
     const ChannelView<const T> output(static_cast<const T*>(o.output), Layout::kChannelsFirst, p_.oc,
                                       p_.output_pixels());
     for (int64_t i = 0; i < b.images; ++i)
@@ -227,7 +220,7 @@ class WinogradWeightGrad {
         s.gradient_panel.fill(output, b.n0 + i, c.g * oc_.channels + oc, std::min(lanes, c.oc1 - oc));
         transforms_.gradient({s.gradient_panel.data(), strides.h, strides.w, s.gradient_tiles, image,
                               s.gradient + i * image * width + oc - c.oc0, width,
-                              frequency_pitch(b.images * image, width)});
+                              grid_.frequency_pitch(b.images * image, width)});
       }
   }
 
@@ -245,7 +238,7 @@ class WinogradWeightGrad {
         for (int64_t gw = 0; gw < w.groups(); ++gw) {
           WinogradFilterGradArgs<T> args{};
           args.u = s.sums + ((gh * w.groups() + gw) * padded + ic - c.ic0) * width;
-          args.u_filter = lanes, args.u_frequency = frequency_pitch(steps, width), args.count = width / lanes;
+          args.u_filter = lanes, args.u_frequency = grid_.frequency_pitch(steps, width), args.count = width / lanes;
           args.w = to + (h.weight_tap(gh) * p_.kw + w.weight_tap(gw)) * row, args.w_filter = lanes;
           args.w_h = p_.kw * row, args.w_w = w.transformed() ? row : args.w_h;
           args.taps_h = static_cast<int32_t>(h.taps(gh)), args.taps_w = static_cast<int32_t>(w.taps(gw));
@@ -298,32 +291,6 @@ class WinogradWeightGrad {
 
 }  // namespace
 
-template <typename T>
-Plan plan_winograd_weight_grad(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  plan.isa = isa;
-  WinogradWeightGrad<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = WinogradWeightGrad<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"outer_product_rows", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-double winograd_weight_grad_cycles(const ConvProblem& p, const Plan& plan) {
-  return WinogradWeightGrad<T>(p, plan.isa, plan.blocks).cycles();
-}
-
-template <typename T>
-bool run_winograd_weight_grad(const ConvProblem& p, const Plan& plan, const Operands& operands,
-                              const Context& context) {
-  return WinogradWeightGrad<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
-}
-
-template Plan plan_winograd_weight_grad<float>(const ConvProblem&, Isa);
-template Plan plan_winograd_weight_grad<double>(const ConvProblem&, Isa);
-template double winograd_weight_grad_cycles<float>(const ConvProblem&, const Plan&);
-template double winograd_weight_grad_cycles<double>(const ConvProblem&, const Plan&);
-template bool run_winograd_weight_grad<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template bool run_winograd_weight_grad<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kWinogradWeightGrad = half<WinogradWeightGrad>();
 
 }  // namespace convext

@@ -3,7 +3,6 @@
 #include "algorithms/winograd/winograd.h"
 
 #include "algorithms/correlation.h"
-#include "algorithms/dense/dense.h"
 #include "algorithms/layouts.h"
 #include "algorithms/tiling.h"
 
@@ -19,29 +18,7 @@ const char* supports(const ConvProblem& p) {
   return taps_h * taps_w > 1 ? nullptr : "a kernel of one tap has no tiles";
 }
 
-// A pass for one number type, by Winograd and by direct sums.
-struct Half {
-  Plan (*plan)(const ConvProblem&, Isa);
-  double (*cycles)(const ConvProblem&, const Plan&);
-  bool (*run)(const ConvProblem&, const Plan&, const Operands&, const Context&);
-  Plan (*plan_direct)(const ConvProblem&, Isa);
-  void (*run_direct)(const ConvProblem&, const Plan&, const Operands&, const Context&);
-};
-
-template <typename T>
-constexpr Half kCorrelation{plan_winograd_correlation<T>, winograd_correlation_cycles<T>, run_winograd_correlation<T>,
-                            plan_correlation<T>, run_correlation<T>};
-template <typename T>
-constexpr Half kWeightGrad{plan_winograd_weight_grad<T>, winograd_weight_grad_cycles<T>, run_winograd_weight_grad<T>,
-                           plan_weight_grad<T>, run_weight_grad<T>};
-
-template <typename T>
-const Half& half_for(const ConvProblem& p) {
-  return p.pass == Pass::kWeightGrad ? kWeightGrad<T> : kCorrelation<T>;
-}
-const Half& half(const ConvProblem& p) { return p.dtype == DType::kFloat32 ? half_for<float>(p) : half_for<double>(p); }
-
-// The same of the direct sum: whole vectors, and a tenth for panels.
+// What the direct sum takes: whole vectors, and a tenth for panels.
 double direct_cycles(const ConvProblem& p, Isa isa) {
   const OuterProductTiles<float>& tiles = outer_product<float>(isa);
   const auto product = [&](int64_t m, int64_t vectors, int64_t steps) {
@@ -57,38 +34,43 @@ double direct_cycles(const ConvProblem& p, Isa isa) {
                  c.n * c.k * c.taps() * (flat ? 1 : c.out_h));
 }
 
-const char* profitable(const ConvProblem& p, const Policy& policy) {
-  if (p.dtype == DType::kFloat64) return "who takes float64 wants its digits: 5 times the error of torch's";
-  const Plan plan = half(p).plan(p, policy.isa);
+const char* profitable(const ConvProblem& p, const Policy&) {
+  return p.dtype == DType::kFloat64 ? "who takes float64 wants its digits: 5 times the error of torch's" : nullptr;
+}
+
+using Winograd = Halves<kWinogradCorrelation, kWinogradWeightGrad>;
+
+const char* worthwhile(const Plan& plan) {
   // Of 3x3, the transformed filters are 4 times as many numbers.
   constexpr size_t kSmallFilters = 8 << 20, kLargeFilters = 64 << 20;
+  const ConvProblem& p = plan.problem;
   const size_t weights = sizeof(float) * static_cast<size_t>(p.weight_count());
   if (plan.workspace.shared_bytes > std::clamp(5 * weights, kSmallFilters, kLargeFilters))
     return "the transformed filters take too much memory";
-  return half(p).cycles(p, plan) > direct_cycles(p, policy.isa) ? "the transforms cost more than they save" : nullptr;
-}
-
-// With room for the direct sum.
-Plan plan(const ConvProblem& p, const Policy& policy) {
-  Plan plan = half(p).plan(p, policy.isa);
-  const Workspace direct = half(p).plan_direct(p, policy.isa).workspace;
-  plan.workspace = {std::max(plan.workspace.shared_bytes, direct.shared_bytes),
-                    std::max(plan.workspace.thread_bytes, direct.thread_bytes)};
-  return plan;
-}
-
-// A value that is not finite reaches its whole tile. Such data are rare, and computed anew by direct sums.
-void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  if (half(p).run(p, plan, operands, context)) return;
-  Plan direct = half(p).plan_direct(p, plan.isa);
-  direct.problem = p, direct.isa = plan.isa;
-  half(p).run_direct(p, direct, operands, context);
+  return Winograd::of(p).cost(plan) > direct_cycles(p, plan.isa) ? "the transforms cost more than they save" : nullptr;
 }
 
 }  // namespace
 
+extern const Algorithm kDense;
+
+void sum_directly(const ConvProblem& p, Isa isa, const Operands& operands, const Context& context) {
+  Plan direct = kDense.plan(p, {.isa = isa});
+  direct.isa = isa;
+  kDense.run(p, direct, operands, context);
+}
+
 // Measured on random data: up to 1.3 times the bound of the direct sum, and 1.2 to 2.5 times the RMS error of torch's.
 // The terms that count are those of the whole tile: where a sum is small, its error is that of its neighbours.
-extern const Algorithm kWinograd = {"winograd", supports, profitable, plan, run, 4};
+extern const Algorithm kWinograd = {
+    .name = "winograd",
+    .supports = supports,
+    .profitable = profitable,
+    .plan = Winograd::plan,
+    .run = Winograd::run,
+    .error_factor = 4,
+    .worthwhile = worthwhile,
+    .fallback = &kDense,
+};
 
 }  // namespace convext

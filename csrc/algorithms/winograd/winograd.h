@@ -1,27 +1,19 @@
 // The halves of the Winograd algorithm; winograd.cpp puts them together.
 #pragma once
 
-#include "algorithms/algorithm.h"
+#include <atomic>
+
+#include "algorithms/half.h"
 
 namespace convext {
 
-// Output pass and input gradient: correlate.cpp. cycles estimates what a plan takes; run tells whether all results
-// are finite.
-template <typename T>
-Plan plan_winograd_correlation(const ConvProblem& problem, Isa isa);
-template <typename T>
-double winograd_correlation_cycles(const ConvProblem& problem, const Plan& plan);
-template <typename T>
-bool run_winograd_correlation(const ConvProblem& problem, const Plan& plan, const Operands& operands,
-                              const Context& context);
+// correlate.cpp and weight_grad.cpp. Costs are cycles.
+extern const Half kWinogradCorrelation, kWinogradWeightGrad;
 
-// Weight gradient: weight_grad.cpp; likewise.
-template <typename T>
-Plan plan_winograd_weight_grad(const ConvProblem& problem, Isa isa);
-template <typename T>
-double winograd_weight_grad_cycles(const ConvProblem& problem, const Plan& plan);
-template <typename T>
-bool run_winograd_weight_grad(const ConvProblem& problem, const Plan& plan, const Operands& operands,
-                              const Context& context);
+// Whether all results are finite so far: transforms spread an infinity over its tile, and may overflow.
+using FiniteFlag = std::atomic<bool>;
+
+// What is computed instead if they are not.
+void sum_directly(const ConvProblem& problem, Isa isa, const Operands& operands, const Context& context);
 
 }  // namespace convext
