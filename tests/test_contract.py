@@ -65,6 +65,43 @@ def test_channels_last_when_the_output_is_one_pixel() -> None:
     compare(ours, torchs, [leaf(x.to(memory_format=torch.channels_last)), leaf(w), None])
 
 
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64), ids=str)
+@pytest.mark.parametrize("channels,height,width", ((4, 3, 5), (24, 17, 19), (100, 7, 9)))
+def test_few_channels_a_group_go_by_contiguous_copies(
+    channels: int, height: int, width: int, dtype: torch.dtype
+) -> None:
+    """So the numbers are those of contiguous operands, to the last bit."""
+    x, w = drawn(3, channels, height, width, dtype=dtype), drawn(channels, 4, 3, 3, dtype=dtype)
+    grad = torch.randn(3, channels, height, width, dtype=dtype)
+    x_last, w_last = (leaf(t.to(memory_format=torch.channels_last)) for t in (x, w))
+    of = {"padding": 1, "groups": channels // 4}
+    first = convext.conv2d(x, w, **of)
+    last = convext.conv2d(x_last, w_last, **of)
+    assert torch.equal(first, last)
+    grads = torch.autograd.grad(first, (x, w), grad)
+    grads_last = torch.autograd.grad(last, (x_last, w_last), grad.to(memory_format=torch.channels_last))
+    assert all(torch.equal(*both) for both in zip(grads, grads_last, strict=True))
+
+
+def test_not_a_number_stays_where_it_belongs_in_channels_last() -> None:
+    """Also where the algorithm (Winograd's) spreads it first."""
+    x, w = drawn(2, 64, 24, 24), drawn(64, 64, 3, 3)
+    assert "winograd" in str(
+        convext.explain(
+            convext.Conv2d(64, 64, 3, padding=1), x.detach().to(memory_format=torch.channels_last)
+        )
+    )
+    with torch.no_grad():
+        x[1, 5, 10, 11] = torch.nan
+    x_last = leaf(x.to(memory_format=torch.channels_last))
+    y = convext.conv2d(x_last, w, padding=1)
+    (w_grad,) = torch.autograd.grad(y, w, torch.ones_like(y))
+    assert y.isnan().sum() == 64 * 9
+    assert y[1, :, 9:12, 10:13].isnan().all()
+    assert w_grad.isnan().sum() == 64 * 9
+    assert w_grad[:, 5].isnan().all()
+
+
 def strided_views() -> dict[str, Callable[[Tensor], Tensor]]:
     """Ways to make a tensor of the same shape and values that is not dense."""
     return {

@@ -83,8 +83,9 @@ struct Algorithm {
   void (*run)(const ConvProblem&, const Plan&, const Operands&, const Context&);
   double error_factor = 1;                           // how many times the error bound of a direct sum it needs
   const char* (*worthwhile)(const Plan&) = nullptr;  // null: every plan is
-  const Algorithm* fallback = nullptr;               // what run() may call; its memory is in the plan
-  bool last_resort = false;                          // computes whatever nothing else does, slowly
+  // What run() may call: its memory is in the plan too.
+  const Algorithm& (*fallback)(const ConvProblem&) = nullptr;
+  bool last_resort = false;  // computes whatever nothing else does, slowly
 };
 
 }  // namespace convext

@@ -26,7 +26,7 @@ Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& pol
 
 void make_room_for_fallback(Plan& plan, const Policy& policy) {
   if (plan.algorithm->fallback == nullptr) return;
-  const Workspace other = plan.algorithm->fallback->plan(plan.problem, policy).workspace;
+  const Workspace other = plan.algorithm->fallback(plan.problem).plan(plan.problem, policy).workspace;
   Workspace& room = plan.workspace;
   room = {std::max(room.shared_bytes, other.shared_bytes), std::max(room.thread_bytes, other.thread_bytes)};
 }

@@ -5,19 +5,21 @@
 #include <algorithm>
 
 #include "algorithms/layouts.h"
+#include "kernels/tables.h"
 
 namespace convext {
 namespace {
 
 const char* supports(const ConvProblem& p) { return first_reason(needs_channels_last(p), needs_border_fold(p)); }
 
-constexpr int64_t kMinLanes = 5;
-
-const char* profitable(const ConvProblem& p, const Policy&) {
+// Where many lanes would idle contiguous copies are faster: of groups already where half of them do.
+const char* profitable(const ConvProblem& p, const Policy& policy) {
   const int64_t in_lanes = p.pass == Pass::kOutput      ? p.oc_per_group()
                            : p.pass == Pass::kInputGrad ? p.ic_per_group()
                                                         : std::max(p.oc_per_group(), p.ic_per_group());
-  return in_lanes < kMinLanes ? "few channels a group leave lanes idle" : nullptr;
+  const int64_t lanes =
+      p.dtype == DType::kFloat32 ? outer_product<float>(policy.isa).lanes : outer_product<double>(policy.isa).lanes;
+  return in_lanes < (p.g > 1 ? lanes / 2 + 1 : 5) ? "few channels a group leave lanes idle" : nullptr;
 }
 
 using Pixels = Halves<kPixelCorrelation, kPixelWeightGrad>;

@@ -25,6 +25,7 @@ class WinogradCorrelation {
         tiles_(outer_product<T>(isa)),
         kernels_(winograd<T>(isa)),
         transpose_(transpose<T>(isa)),
+        rows_(rows<T>(isa)),
         grid_(kernels_.lanes, c_.n, c_.axis_h(0), c_.axis_w(0)),
         transforms_(grid_.square() ? kernels_.square : kernels_.line),
         k_lanes_{c_.k, kernels_.lanes},
@@ -185,14 +186,7 @@ class WinogradCorrelation {
     const EvenSplit slices = slices_of_all();
     const int64_t lanes = kernels_.lanes, taps = c_.taps(), width = slices.length(slice) * lanes;
     for (int64_t v = slices.begin(slice); v < slices.begin(slice + 1); ++v, to += lanes) {
-      const int64_t m0 = m_lanes_.begin(v), count = m_lanes_.length(v);
-      if (count < lanes) std::fill_n(s.weight, channels * taps * lanes, T(0));
-      const T* from = weight + m0 * c_.weight_m + k0 * c_.weight_k;
-      if (c_.output_pass)
-        transpose_(from, c_.weight_m, count, channels * taps, s.weight, lanes);
-      else
-        for (int64_t i = 0; i < channels; ++i)
-          transpose_(from + i * c_.weight_k, c_.weight_m, count, taps, s.weight + i * taps * lanes, lanes);
+      gather_weights(weight, k0, channels, v, s.weight);
       for (int64_t gh = 0; gh < h().groups(); ++gh)
         for (int64_t gw = 0; gw < w().groups(); ++gw) {
           const int64_t group = gh * w().groups() + gw;
@@ -208,6 +202,28 @@ class WinogradCorrelation {
           transforms_.filter(args);
         }
     }
+  }
+
+  // [channel][tap][lane] of a vector of destination channels.
+  void gather_weights(const T* weight, int64_t k0, int64_t channels, int64_t vector, T* to) const {
+    const int64_t lanes = kernels_.lanes, taps = c_.taps(), m0 = m_lanes_.begin(vector),
+                  count = m_lanes_.length(vector);
+    if (count < lanes) std::fill_n(to, channels * taps * lanes, T(0));
+    if (p_.weight_layout == Layout::kChannelsLast) {
+      const int64_t icg = p_.ic_per_group(), row = taps * icg;
+      for (int64_t tap = 0; tap < taps; ++tap, weight += icg, to += lanes)
+        if (c_.output_pass)
+          transpose_(weight + m0 * row + k0, row, count, channels, to, taps * lanes);
+        else
+          rows_.copy({to, taps * lanes, weight + k0 * row + m0, row, channels, 0, 1, count, count});
+      return;
+    }
+    const T* from = weight + m0 * c_.weight_m + k0 * c_.weight_k;
+    if (c_.output_pass)
+      transpose_(from, c_.weight_m, count, channels * taps, to, lanes);
+    else
+      for (int64_t i = 0; i < channels; ++i)
+        transpose_(from + i * c_.weight_k, c_.weight_m, count, taps, to + i * taps * lanes, lanes);
   }
 
   bool compute(const TileBlock& block, int64_t g, const Slices& part, const T* filters, const CorrelationOperands<T>& o,
@@ -227,7 +243,7 @@ class WinogradCorrelation {
                         const CorrelationOperands<T>& o, const Scratch& s) const {
     const int64_t lanes = kernels_.lanes, padded = round_up(channels, lanes), steps = grid_.groups() * padded;
     const TileStrides strides = grid_.strides(s.panel.pitch());
-    const ChannelView<const T> source(o.source, Layout::kChannelsFirst, c_.g * c_.k, c_.in_pixels());
+    const ChannelView<const T> source(o.source, p_.input_layout, c_.g * c_.k, c_.in_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t c = 0; c < channels; c += lanes) {
         s.panel.fill(source, b.n0 + i, g * c_.k + k0 + c, std::min(lanes, channels - c));
@@ -283,7 +299,7 @@ class WinogradCorrelation {
     const EvenSplit slices = slices_of_all();
     const int64_t lanes = kernels_.lanes, pitch = task_lanes(), cols = b.c1 - b.c0, first = slices.begin(part.begin);
     const TileStrides strides = grid_.strides(cols * lanes);
-    const ChannelView<T> destination(o.destination, Layout::kChannelsFirst, c_.g * c_.m, c_.out_pixels());
+    const ChannelView<T> destination(o.destination, p_.input_layout, c_.g * c_.m, c_.out_pixels());
     std::fill_n(s.check, lanes, T(0));
     for (int64_t v = first; v < slices.begin(part.end); ++v) {
       const int64_t m0 = m_lanes_.begin(v), channels = m_lanes_.length(v);
@@ -299,8 +315,13 @@ class WinogradCorrelation {
         T* to = destination.at(b.n0 + i, g * c_.m + m0, b.r0 * c_.out_w + b.c0);
         const bool whole = cols == c_.out_w;  // rows adjoin
         const int64_t lines = whole ? 1 : b.r1 - b.r0, length = whole ? (b.r1 - b.r0) * cols : cols;
-        for (int64_t r = 0; r < lines; ++r)
-          transpose_(s.result + r * length * lanes, lanes, length, channels, to + r * c_.out_w, destination.channel);
+        for (int64_t r = 0; r < lines; ++r, to += c_.out_w * destination.pixel) {
+          const T* from = s.result + r * length * lanes;
+          if (destination.channel == 1)
+            rows_.copy({to, destination.pixel, from, lanes, length, 0, 1, channels, channels});
+          else
+            transpose_(from, lanes, length, channels, to, destination.channel);
+        }
       }
     }
     return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
@@ -313,6 +334,7 @@ class WinogradCorrelation {
   const OuterProductTiles<T>& tiles_;
   const WinogradKernels<T>& kernels_;
   TransposeFn<T> transpose_;
+  const RowKernels<T>& rows_;
   TileGrid grid_;
   const WinogradTransforms<T>& transforms_;
   LaneGroups k_lanes_, m_lanes_;

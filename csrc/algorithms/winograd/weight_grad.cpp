@@ -194,7 +194,7 @@ class WinogradWeightGrad {
     const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = grid_.groups() * padded;
     const TileAxis &h = grid_.h(), &w = grid_.w();
     const TileStrides strides = grid_.strides(s.source_panel.pitch());
-    const ChannelView<const T> input(static_cast<const T*>(o.input), Layout::kChannelsFirst, p_.ic, p_.input_pixels());
+    const ChannelView<const T> input(static_cast<const T*>(o.input), p_.input_layout, p_.ic, p_.input_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t ic = c.ic0; ic < c.ic1; ic += lanes) {
         s.source_panel.fill(input, b.n0 + i, c.g * ic_.channels + ic, std::min(lanes, c.ic1 - ic));
@@ -213,8 +213,7 @@ class WinogradWeightGrad {
                           const Scratch& s) const {
     const int64_t lanes = kernels_.lanes, width = round_up(c.oc1 - c.oc0, lanes);
     const TileStrides strides = grid_.strides(s.gradient_panel.pitch());
-    const ChannelView<const T> output(static_cast<const T*>(o.output), Layout::kChannelsFirst, p_.oc,
-                                      p_.output_pixels());
+    const ChannelView<const T> output(static_cast<const T*>(o.output), p_.output_layout, p_.oc, p_.output_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t oc = c.oc0; oc < c.oc1; oc += lanes) {
         s.gradient_panel.fill(output, b.n0 + i, c.g * oc_.channels + oc, std::min(lanes, c.oc1 - oc));
@@ -262,16 +261,31 @@ class WinogradWeightGrad {
         const T* part = sum + chunk * partial_count();
         for (int64_t i = 0; i < count * row; ++i) sum[i] += part[i];
       }
-      transpose_(sum, row, count, ocg, weight + g * ocg * rows + first, rows);
+      T* to = weight + g * ocg * rows;
+      if (p_.weight_layout == Layout::kChannelsFirst) return transpose_(sum, row, count, ocg, to + first, rows);
+      const int64_t taps = p_.taps();
+      for (int64_t r = first; r < std::min(first + count, first + taps); ++r)
+        transpose_(sum + (r - first) * row, taps * row, ceil_div(first + count - r, taps), ocg,
+                   to + r % taps * ic_.channels + r / taps, rows);
     });
-    if (!p_.bias) return;
-    T* bias = o.written<T>(o.bias);
-    const T* output = static_cast<const T*>(o.output);
-    parallel_for(context.threads, p_.oc, [&](int64_t oc, int) {
-      double sum = 0;
-      for (int64_t n = 0; n < p_.n; ++n)
-        sum += rows_.sum(output + (n * p_.oc + oc) * p_.output_pixels(), p_.output_pixels());
-      bias[oc] = static_cast<T>(sum);
+    if (p_.bias) sum_output(static_cast<const T*>(o.output), o.written<T>(o.bias), context.threads);
+  }
+
+  void sum_output(const T* output, T* bias, int threads) const {
+    if (p_.output_layout == Layout::kChannelsFirst)
+      return parallel_for(threads, p_.oc, [&](int64_t oc, int) {
+        double sum = 0;
+        for (int64_t n = 0; n < p_.n; ++n)
+          sum += rows_.sum(output + (n * p_.oc + oc) * p_.output_pixels(), p_.output_pixels());
+        bias[oc] = static_cast<T>(sum);
+      });
+    constexpr int64_t kChannels = 16;  // a cache line
+    parallel_for(threads, ceil_div(p_.oc, kChannels), [&](int64_t task, int) {
+      const int64_t c0 = task * kChannels, channels = std::min(kChannels, p_.oc - c0);
+      double sums[kChannels] = {};
+      for (int64_t px = 0; px < p_.n * p_.output_pixels(); ++px)
+        for (int64_t c = 0; c < channels; ++c) sums[c] += output[px * p_.oc + c0 + c];
+      for (int64_t c = 0; c < channels; ++c) bias[c0 + c] = static_cast<T>(sums[c]);
     });
   }
 

@@ -7,12 +7,16 @@
 #include "algorithms/tiling.h"
 
 namespace convext {
+
+extern const Algorithm kDense, kChannelsLast;
+
 namespace {
 
 const char* supports(const ConvProblem& p) {
   if (p.stride_h != 1 || p.stride_w != 1) return "it is strided";
   if (p.padding_mode != PaddingMode::kZeros) return "its tiles reach past the edge, where they read zeros";
-  if (const char* reason = needs_channels_first(p)) return reason;
+  if (needs_channels_first(p) != nullptr)
+    if (const char* reason = needs_channels_last(p)) return reason;
   const int64_t taps_h = output_axis(p.padding_mode, p.oh, p.ih, p.kh, 1, p.dilation_h, p.pad_top).taps,
                 taps_w = output_axis(p.padding_mode, p.ow, p.iw, p.kw, 1, p.dilation_w, p.pad_left).taps;
   return taps_h * taps_w > 1 ? nullptr : "a kernel of one tap has no tiles";
@@ -50,14 +54,16 @@ const char* worthwhile(const Plan& plan) {
   return Winograd::of(p).cost(plan) > direct_cycles(p, plan.isa) ? "the transforms cost more than they save" : nullptr;
 }
 
+const Algorithm& direct_sum(const ConvProblem& p) {
+  return p.input_layout == Layout::kChannelsFirst ? kDense : kChannelsLast;
+}
+
 }  // namespace
 
-extern const Algorithm kDense;
-
 void sum_directly(const ConvProblem& p, Isa isa, const Operands& operands, const Context& context) {
-  Plan direct = kDense.plan(p, {.isa = isa});
-  direct.isa = isa;
-  kDense.run(p, direct, operands, context);
+  Plan plan = direct_sum(p).plan(p, {.isa = isa});
+  plan.isa = isa;
+  direct_sum(p).run(p, plan, operands, context);
 }
 
 // Measured on random data: up to 1.3 times the bound of the direct sum, and 1.2 to 2.5 times the RMS error of torch's.
@@ -70,7 +76,7 @@ extern const Algorithm kWinograd = {
     .run = Winograd::run,
     .error_factor = 4,
     .worthwhile = worthwhile,
-    .fallback = &kDense,
+    .fallback = direct_sum,
 };
 
 }  // namespace convext
