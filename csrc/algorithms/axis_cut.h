@@ -16,9 +16,10 @@ struct AxisPart {
 
 class AxisCut {
  public:
-  // Parts of at most `largest` positions. at_padding: as above; else all parts have all taps.
-  AxisCut(const Axis& axis, bool at_padding, int64_t largest)
-      : axis_(axis), at_padding_(at_padding), largest_(largest) {}
+  // Parts of at most `longest` positions. at_padding: as above; else all parts
+  // have all taps.
+  AxisCut(const Axis& axis, bool at_padding, int64_t longest)
+      : axis_(axis), at_padding_(at_padding), longest_(longest) {}
 
   int64_t parts() const {
     return total([](const AxisPart&, const EvenSplit& parts) { return parts.parts; });
@@ -30,15 +31,19 @@ class AxisCut {
   int64_t sums() const {
     return total([](const AxisPart& segment, const EvenSplit& parts) { return parts.parts * segment.taps; });
   }
-  int64_t longest() const {
-    int64_t longest = 0;
-    total([&](const AxisPart&, const EvenSplit& parts) { return longest = std::max(longest, parts.largest()); });
-    return longest;
+  // A part as long as the longest, with as many taps as any.
+  AxisPart largest() const {
+    AxisPart largest{};
+    total([&](const AxisPart& segment, const EvenSplit& parts) {
+      largest.length = std::max(largest.length, parts.largest());
+      return largest.taps = std::max(largest.taps, segment.taps);
+    });
+    return largest;
   }
 
   AxisPart part(int64_t i) const {
     for (AxisPart segment = segment_at(0);; segment = segment_at(segment.first + segment.length)) {
-      const EvenSplit parts = EvenSplit::of_at_most(segment.length, largest_);
+      const EvenSplit parts = EvenSplit::of_at_most(segment.length, longest_);
       if (i < parts.parts) return {segment.first + parts.begin(i), parts.length(i), segment.tap, segment.taps};
       i -= parts.parts;
     }
@@ -62,7 +67,7 @@ class AxisCut {
     int64_t sum = 0;
     for (int64_t first = 0; first < axis_.out;) {
       const AxisPart segment = segment_at(first);
-      sum += f(segment, EvenSplit::of_at_most(segment.length, largest_));
+      sum += f(segment, EvenSplit::of_at_most(segment.length, longest_));
       first += segment.length;
     }
     return sum;
@@ -70,7 +75,17 @@ class AxisCut {
 
   Axis axis_;
   bool at_padding_;
-  int64_t largest_;
+  int64_t longest_;
 };
+
+// Do parts with taps of their own save more than a fifth? Each tap of each part adds to sums that others have begun,
+// which costs a tile about as much as 16 pixels. (A copied panel is the same either way: level at a sixth.)
+inline bool much_padding(PaddingMode mode, const Axis& h, const Axis& w) {
+  const auto cost = [&](bool at_padding) {
+    const AxisCut rows(h, at_padding, h.out), cols(w, at_padding, w.out);
+    return rows.products() * cols.products() + 16 * rows.sums() * cols.sums();
+  };
+  return mode == PaddingMode::kZeros && 5 * cost(true) < 4 * cost(false);
+}
 
 }  // namespace convext

@@ -2,6 +2,7 @@
 // source channels x taps. A task owns a block of pixels and of destination channels; for each block of source
 // channels it packs a panel (and the weights, where that pays) and runs every register tile over it, so the
 // panel is read from L2 and each of its NR-wide slices from L1, however many destination channels there are.
+#include "algorithms/axis_cut.h"
 #include "algorithms/dense/dense.h"
 #include "algorithms/dense/pack_weights.h"
 #include "algorithms/panel.h"
@@ -24,6 +25,7 @@ class Correlate {
  public:
   Correlate(const ConvProblem& p, Isa isa, const Blocks& blocks)
       : c_(Correlation::of_patches(p)),
+        apart_(!scattered() && much_padding(p.padding_mode, c_.axis_h(0), c_.axis_w(0))),
         blocks_(blocks),
         isa_(isa),
         tiles_(outer_product<T>(isa)),
@@ -31,8 +33,9 @@ class Correlate {
 
   void plan(Blocks& b) const {
     const Axis h = c_.axis_h(0), w = c_.all_phases_w();
-    const int64_t th = ceil_div(c_.kernel_h, c_.phases_h), tw = ceil_div(c_.kernel_w, c_.phases_w),
-                  lanes = tiles_.lanes;
+    const AxisPart part_h = cut(h, h.out).largest(), part_w = cut(w, kMaxCols).largest();
+    const int64_t th = apart_ ? part_h.taps : ceil_div(c_.kernel_h, c_.phases_h),
+                  tw = apart_ ? part_w.taps : ceil_div(c_.kernel_w, c_.phases_w), lanes = tiles_.lanes;
     const auto vectors = [&](int64_t pixels) { return ceil_div(pixels, lanes); };
 
     // Cycles of one source channel and image: padded vectors at the end of each line, weights that come from
@@ -50,20 +53,19 @@ class Correlate {
       if (best_cycles != 0 && cycles >= best_cycles) return;
       best_cycles = cycles, b.arrangement = arrangement, b.images = images;
     };
-    consider(Arrangement::kShifts, 1, 1, h.out, w.out);
-    if (h.out > 1 && w.out <= kMaxFlatWidth) consider(Arrangement::kColumnTaps, 1, tw, 1, h.out * w.out);
-    const int64_t together = EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, (streamed ? kMaxCols : kMaxFlatPixels) /
-                                                                                  std::max<int64_t>(1, h.out * w.out)))
-                                 .largest();
-    if (together > 1 && together <= c_.n && !scattered())
-      consider(Arrangement::kTapCopies, together, th * tw + 1, 1, together * h.out * w.out);
+    const int64_t pixels = std::max<int64_t>(1, part_h.length * part_w.length);
+    const int64_t together =
+        EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, (streamed ? kMaxCols : kMaxFlatPixels) / pixels)).largest();
+    if (!apart_ || h.out == 1) consider(Arrangement::kShifts, 1, 1, h.out, w.out);
+    if (!apart_ && h.out > 1 && w.out <= kMaxFlatWidth) consider(Arrangement::kColumnTaps, 1, tw, 1, h.out * w.out);
+    if (apart_ ? h.out > 1 : together > 1 && !scattered())
+      consider(Arrangement::kTapCopies, together, th * tw + 1, 1, together * pixels);
 
     const bool shifts = b.arrangement == Arrangement::kShifts;
-    b.cols = shifts ? std::min(w.out, kMaxCols) : w.out;
-    const int64_t line = shifts ? b.cols : b.images * h.out * w.out;
+    b.cols = apart_ ? part_w.length : shifts ? std::min(w.out, kMaxCols) : w.out;
+    const int64_t line = shifts ? b.cols : b.images * part_h.length * b.cols;
     const int64_t uses = shifts ? vectors(line) * std::min(h.out, ceil_div(kMaxCols, line)) : vectors(line);
-    const bool much_padding = c_.padding_mode == PaddingMode::kZeros && th > 1 && h.much_padding();
-    b.packed_weights = !much_padding && (c_.taps() == 1 || scattered()) &&
+    b.packed_weights = !apart_ && (c_.taps() == 1 || scattered()) &&
                        uses > (c_.weight_m == 1 ? kInPlaceAcrossVectors : kInPlaceVectors);
     const Tile tile = best_tile(tiles_, b.packed_weights, c_.m, std::min(vectors(line), vectors(kMaxCols)));
     b.mr = tile.mr, b.nv = tile.nv;
@@ -84,8 +86,7 @@ class Correlate {
     };
     b.rows = b.images > 1 ? h.out : 1;
     while (b.rows < h.out && b.rows * b.cols < kMaxCols && bytes(b.rows + 1) <= kL2Bytes) ++b.rows;
-    if (much_padding && b.images == 1) b.rows = std::clamp<int64_t>(h.offset_step / 2, 1, b.rows);
-    b.rows = EvenSplit::of_at_most(h.out, b.rows).largest();
+    b.rows = cut(h, b.rows).largest().length;
 
     // Destination channels: a phase's packed weights share L2 with the panel; those of all phases, and results, stay
     // near. Read in place, weights pay for no second copy of a panel.
@@ -107,9 +108,10 @@ class Correlate {
   // ---- running
   void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
-    const Cut cut = best_cut(h.out, context.threads);
-    const EvenSplit rows{h.out, cut.row_blocks}, cols = EvenSplit::of_at_most(w.out, blocks_.cols);
-    const EvenSplit m{c_.m / c_.shuffle_w, cut.m_blocks};
+    const Cut tasks_of = best_cut(h.out, context.threads);
+    const AxisCut rows = cut(h, tasks_of.rows), cols = cut(w, blocks_.cols);
+    const int64_t row_parts = rows.parts(), col_parts = cols.parts();
+    const EvenSplit m{c_.m / c_.shuffle_w, tasks_of.m_blocks};
     const EvenSplit images = EvenSplit::of_at_most(c_.n, blocks_.images);
     T* const packed = packed_once() ? reinterpret_cast<T*>(context.shared()) : nullptr;
     if (packed != nullptr)
@@ -117,7 +119,7 @@ class Correlate {
         const Scratch s(*this, context.of_thread(workspace, static_cast<int>(thread)));
         return std::pair(s.a_offset, s.unused);
       });
-    const int64_t tasks = images.parts * c_.g * c_.phases_h * rows.parts * cols.parts * m.parts;
+    const int64_t tasks = images.parts * c_.g * c_.phases_h * row_parts * col_parts * m.parts;
     parallel_for(context.threads, tasks, [&](int64_t task, int thread) {
       Task t;
       const auto take = [&task](int64_t parts) {
@@ -125,13 +127,12 @@ class Correlate {
         task /= parts;
         return part;
       };
-      const int64_t mi = take(m.parts), ci = take(cols.parts), ri = take(rows.parts);
+      const int64_t mi = take(m.parts), ci = take(col_parts), ri = take(row_parts);
       t.phase_h = take(c_.phases_h), t.g = take(c_.g);
       const int64_t ni = take(images.parts);
       t.n0 = images.begin(ni), t.images = images.length(ni);
       t.m0 = m.begin(mi) * c_.shuffle_w, t.m = m.length(mi) * c_.shuffle_w;
-      t.c0 = cols.begin(ci), t.c1 = t.c0 + cols.length(ci);
-      t.r0 = rows.begin(ri), t.r1 = t.r0 + rows.length(ri);
+      t.w = cols.part(ci), t.h = rows.part(ri);
       compute(t, Scratch(*this, context.of_thread(workspace, thread)), packed, o);
     });
   }
@@ -158,16 +159,17 @@ class Correlate {
   // rows (or, if these adjoin, its steps) spread over as many cache lines and pages; neighbouring taps share them,
   // and packing never paid (3x3 128@16x16, two threads: 338 GF/s in place, 312 packed).
   static constexpr int64_t kInPlaceVectors = 12, kInPlaceAcrossVectors = 2;
+  static constexpr int64_t kTasksApart = 8;  // a thread: parts with taps of their own differ much in size
   static constexpr int64_t kMaxResultBytes = 1 << 20;
 
   struct Task {
     int64_t n0, images, g, phase_h;
     int64_t m0, m;  // destination channels [m0, m0 + m)
-    int64_t r0, r1, c0, c1;
+    AxisPart h, w;
   };
 
   struct Cut {
-    int64_t row_blocks, m_blocks;
+    int64_t rows, m_blocks;  // rows at most
   };
 
   // The cut of one image into tasks that keeps all threads busy to the end. The sum of a pixel does not
@@ -178,7 +180,11 @@ class Correlate {
     const int64_t coarsest = ceil_div(c_.m, block_channels()),
                   finest = std::clamp<int64_t>(threads, coarsest,
                                                std::max(coarsest, c_.m / std::max<int64_t>(blocks_.mr, c_.shuffle_w)));
-    Cut best{least, coarsest};
+    if (apart_) {
+      const int64_t parts = cut(c_.axis_h(0), blocks_.rows).parts() * cut(c_.axis_w(0), blocks_.cols).parts();
+      return {blocks_.rows, others * parts < kTasksApart * threads ? finest : coarsest};
+    }
+    Cut best{};
     double best_cost = 0;
     const int64_t most = blocks_.images > 1 ? least : std::min<int64_t>(out_rows, least + std::min(threads, 8));
     for (int64_t rb = least; rb <= most; ++rb)
@@ -189,20 +195,16 @@ class Correlate {
         const double copy =
             2 * kNumberCycles * copies * (1 + static_cast<double>(c_.kernel_h * rb) / static_cast<double>(out_rows));
         const double cost = static_cast<double>(rounds) / static_cast<double>(rb) * (product + copy);
-        if (best_cost == 0 || cost < best_cost * 0.98) best = {rb, mb}, best_cost = cost;
+        if (best_cost == 0 || cost < best_cost * 0.98) best = {ceil_div(out_rows, rb), mb}, best_cost = cost;
       }
     return best;
   }
 
-  // Rows of pixels leave out the taps that read only padding there; packed weights could not follow.
-  bool skips_padding() const {
-    return c_.padding_mode == PaddingMode::kZeros && !blocks_.packed_weights && c_.axis_h(0).taps > 1 &&
-           c_.axis_h(0).much_padding();
-  }
+  AxisCut cut(const Axis& axis, int64_t longest) const { return {axis, apart_, longest}; }
 
   bool scattered() const { return c_.phases_h * c_.phases_w > 1; }
   // Does the result pass through memory of the thread, from where it goes to several places of the destination?
-  bool gathered() const { return scattered() || shuffled() || blocks_.images > 1; }
+  bool gathered() const { return scattered() || shuffled() || blocks_.arrangement == Arrangement::kTapCopies; }
   bool shuffled() const { return c_.shuffle_h * c_.shuffle_w > 1; }
   int64_t result_row() const { return blocks_.images * blocks_.rows * blocks_.cols; }
   int64_t result_count() const { return block_channels() * result_row(); }
@@ -215,11 +217,12 @@ class Correlate {
     size_t bytes;
     Scratch(const Correlate& s, std::byte* memory) {
       const Correlation& c = s.c_;
+      const Axis w = c.all_phases_w();
       int64_t panel_pitch = 0, taps_h = 0;
       for (int64_t ph = 0; ph < c.phases_h; ++ph) {
         const Axis h = c.axis_h(ph);
-        panel_pitch =
-            std::max(panel_pitch, s.shape(h, s.blocks_.rows, s.blocks_.cols, s.blocks_.images).channel_pitch());
+        const PanelShape panel(h, w, s.blocks_.rows, s.blocks_.cols, s.blocks_.arrangement, s.blocks_.images);
+        panel_pitch = std::max(panel_pitch, panel.channel_pitch());
         taps_h = std::max(taps_h, h.taps);
       }
       ScratchAllocator take(memory);
@@ -235,10 +238,6 @@ class Correlate {
     }
   };
 
-  PanelShape shape(const Axis& h, int64_t rows, int64_t cols, int64_t images) const {
-    return PanelShape(h, c_.all_phases_w(), rows, cols, blocks_.arrangement, images);
-  }
-
   WeightPacking<T> packing() const { return {c_, isa_}; }
 
   // Weights that several blocks of pixels meet are packed before the run; else a task packs what it needs, and
@@ -252,12 +251,12 @@ class Correlate {
 
   void compute(const Task& t, const Scratch& s, const T* packed, const CorrelationOperands<T>& o) const {
     Axis h = c_.axis_h(t.phase_h);
-    const Axis all_w = c_.all_phases_w();
+    Axis all_w = c_.all_phases_w();
     // Every phase computes as many columns as the first one, so that their rows are equally long.
-    const int64_t rows = std::min(t.r1, h.out) - t.r0, cols = t.c1 - t.c0;
+    const int64_t rows = std::min(t.h.length, h.out - t.h.first), cols = t.w.length;
     if (rows <= 0) return;
-    if (skips_padding()) h.drop_padding_taps(t.r0, t.r0 + rows);
-    const PanelShape panel = shape(h, rows, cols, t.images);
+    if (apart_) h.drop_padding_taps(t.h.first, t.h.first + rows), all_w.drop_padding_taps(t.w.first, t.w.first + cols);
+    const PanelShape panel(h, all_w, rows, cols, blocks_.arrangement, t.images);
     const T* source = o.source + (t.n0 * c_.g + t.g) * c_.k * c_.in_pixels();
     const T* weight = o.weight + t.g * c_.weights_per_group() + t.m0 * c_.weight_m;
     T* plane = o.destination + (t.n0 * c_.g + t.g) * c_.channels() * c_.out_pixels();
@@ -276,8 +275,8 @@ class Correlate {
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       const int64_t k0 = k.begin(ki), channels = k.length(ki);
       for (int64_t i = 0; i < t.images; ++i)
-        panel.pack(s.panel, source + (i * c_.g * c_.k + k0) * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.r0, t.c0,
-                   c_.padding_mode, rows_, i);
+        panel.pack(s.panel, source + (i * c_.g * c_.k + k0) * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.h.first,
+                   t.w.first, c_.padding_mode, rows_, i);
       product.start = ki > 0 ? Start::kAdd : product.bias != nullptr ? Start::kRowBias : Start::kZero;
       product.weight = weight + k0 * c_.weight_k;
       if (packed != nullptr) {
@@ -287,7 +286,7 @@ class Correlate {
         product.packed = s.weights;
       }
       for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
-        const Axis w = c_.axis_w(pw);
+        const Axis w = apart_ ? all_w : c_.axis_w(pw);
         const int64_t shift = c_.phases_w > 1 ? w.offset0 - all_w.offset0 : 0;
         const int64_t shift_step = c_.phases_w > 1 ? w.offset_step : 1;
         product.steps = 0;
@@ -298,8 +297,8 @@ class Correlate {
               s.a_offset[product.steps] =
                   i * c_.weight_k + (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
             }
-        product.c =
-            gathered() ? s.result + pw * result_count() : plane + t.m0 * c_.out_pixels() + t.r0 * c_.out_w + t.c0;
+        product.c = gathered() ? s.result + pw * result_count()
+                               : plane + t.m0 * c_.out_pixels() + t.h.first * c_.out_w + t.w.first;
         multiply(product);
         product.packed += t.m * product.steps;
       }
@@ -354,14 +353,14 @@ class Correlate {
 
   // From [phase][channel][image][row][column] to the destination: brings the columns of all phases together.
   void scatter(const Task& t, const Axis& h, int64_t rows, int64_t cols, const T* result, T* plane) const {
-    const int64_t phases = c_.phases_w * c_.shuffle_w, columns = std::min(cols * phases, c_.out_w - t.c0 * phases);
+    const int64_t phases = c_.phases_w * c_.shuffle_w, columns = std::min(cols * phases, c_.out_w - t.w.first * phases);
     const bool whole = phases == 1 && cols == c_.out_w && h.out_step == 1;  // rows adjoin: an image is one
     for (int64_t i = 0; i < t.images; ++i)
       for (int64_t m = 0; m < t.m; m += c_.shuffle_w) {
         const int64_t line = (t.m0 + m) / c_.shuffle_w, out0 = h.out0 + line % c_.shuffle_h;
-        const int64_t inside = std::min(rows, ceil_div(c_.out_h - out0, h.out_step) - t.r0);
+        const int64_t inside = std::min(rows, ceil_div(c_.out_h - out0, h.out_step) - t.h.first);
         rows_.interleave({plane + (i * c_.g * c_.channels() + line / c_.shuffle_h) * c_.out_pixels() +
-                              (out0 + t.r0 * h.out_step) * c_.out_w + t.c0 * phases,
+                              (out0 + t.h.first * h.out_step) * c_.out_w + t.w.first * phases,
                           h.out_step * c_.out_w, result + m * result_row() + i * rows * cols, cols,
                           shuffled() ? result_row() : result_count(), whole ? 1 : inside, phases,
                           whole ? rows * cols : columns});
@@ -369,6 +368,7 @@ class Correlate {
   }
 
   Correlation c_;
+  bool apart_;  // do blocks have taps of their own, none of which reads padding?
   Blocks blocks_;
   Isa isa_;
   const OuterProductTiles<T>& tiles_;

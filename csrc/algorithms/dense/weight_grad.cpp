@@ -30,7 +30,7 @@ class WeightGrad {
         rows_(icg_ * p.taps()),
         h_(output_axis(PaddingMode::kReplicate, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
         w_(output_axis(PaddingMode::kReplicate, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left)),
-        apart_(p.padding_mode == PaddingMode::kZeros && much_padding()),
+        apart_(much_padding(p.padding_mode, h_, w_)),
         padded_(!apart_ && (h_.reads_outside() || w_.reads_outside())) {}
 
   void plan(Blocks& b) const {
@@ -40,8 +40,8 @@ class WeightGrad {
 
     // Pixels: a slice [pixel][NR] of the transposed output stays in L1.
     const int64_t steps = std::min(kMaxSteps, kL1Bytes / (static_cast<int64_t>(sizeof(T)) * tile.nv * lanes));
-    b.cols = cut(w_, steps).longest();
-    b.rows = cut(h_, std::max<int64_t>(1, steps / b.cols)).longest();
+    b.cols = cut(w_, steps).largest().length;
+    b.rows = cut(h_, std::max<int64_t>(1, steps / b.cols)).largest().length;
     b.images = EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, steps / (p_.oh * p_.ow))).largest();
 
     // Channels: the transposed block and the padded rows share L2.
@@ -100,9 +100,6 @@ class WeightGrad {
   static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 4 << 20;
 
-  // What it costs to add a tile's sums to those of earlier pixels, in steps (of 12 cycles).
-  static constexpr int64_t kAddSteps = 16;
-
   struct Task {
     int64_t g, chunk, block0, block1, ic0, ic1, oc0, oc1;
   };
@@ -113,15 +110,6 @@ class WeightGrad {
     AxisPart h, w;
     int64_t steps() const { return images * h.length * w.length; }
   };
-
-  // Do the taps of a pixel that read padding go without, and does that save enough?
-  bool much_padding() const {
-    const auto steps = [&](bool apart) {
-      const AxisCut h(h_, apart, p_.oh), w(w_, apart, p_.ow);
-      return h.products() * w.products() + kAddSteps * h.sums() * w.sums();
-    };
-    return 10 * steps(true) < 9 * steps(false);
-  }
 
   struct Scratch {
     int64_t *a_offset, *b_offset, *row_offset;
@@ -303,7 +291,7 @@ class WeightGrad {
   const RowKernels<T>& row_kernels_;
   int64_t icg_, ocg_, rows_;
   Axis h_, w_;
-  bool apart_;   // do the taps of a pixel that read padding go without it?
+  bool apart_;   // do blocks have taps of their own, none of which reads padding?
   bool padded_;  // is the block's input copied?
 };
 
