@@ -58,6 +58,7 @@ class OnePixel {
 
  private:
   static constexpr int64_t kMaxSteps = 512;
+  static constexpr int64_t kTilesPerTask = 256;
 
   // Where the steps of a block of the sum lie.
   struct Offsets {
@@ -113,10 +114,11 @@ class OnePixel {
   }
 
   void inner_products(const T* input, const T* weight, const T* bias, T* output, int threads) const {
-    const EvenSplit m = EvenSplit::of_at_most(p_.n, blocks_.mr), n = EvenSplit::of_at_most(ocg_, blocks_.nv);
-    parallel_for(threads, p_.g * n.parts, [&](int64_t task, int) {
-      const int64_t first = task / n.parts * ocg_ + n.begin(task % n.parts), columns = n.length(task % n.parts),
-                    g = task / n.parts;
+    const EvenSplit m = EvenSplit::of_at_most(p_.n, blocks_.mr), n = EvenSplit::of_at_most(ocg_, blocks_.nv),
+                    tiles = EvenSplit::of_at_most(m.parts, kTilesPerTask);
+    parallel_for(threads, p_.g * n.parts * tiles.parts, [&](int64_t task, int) {
+      const int64_t ti = task % tiles.parts, ni = task / tiles.parts % n.parts, g = task / tiles.parts / n.parts;
+      const int64_t first = g * ocg_ + n.begin(ni), columns = n.length(ni);
       const int64_t at_start = 0;
       const T *a[kInnerProductMaxMr], *b[kInnerProductMaxNr];
       for (int64_t j = 0; j < columns; ++j) b[j] = weight + (first + j) * icg_;
@@ -124,7 +126,7 @@ class OnePixel {
       args.a = a, args.b = b, args.a_segments = args.b_segments = &at_start;
       args.segments = 1, args.length = icg_, args.c_row = p_.oc, args.c_column = 1;
       args.bias = bias == nullptr ? nullptr : bias + first;
-      for (int64_t mi = 0; mi < m.parts; ++mi) {
+      for (int64_t mi = tiles.begin(ti); mi < tiles.begin(ti + 1); ++mi) {
         for (int64_t r = 0; r < m.length(mi); ++r) a[r] = input + (m.begin(mi) + r) * p_.ic + g * icg_;
         args.c = output + m.begin(mi) * p_.oc + first;
         inner_.fn[m.length(mi) - 1][columns - 1](args);

@@ -11,8 +11,13 @@ namespace convext {
 // less than none.
 int64_t channels_last_numbers(const at::Tensor& image);
 
-// Makes all tensors of a contiguous problem channels_last if most numbers of its images speak for it and an algorithm
-// is worth it. Returns the plan.
-Plan choose_layout(ConvProblem& problem, int64_t numbers, const Policy& policy);
+// What is computed in place of a contiguous problem: with all tensors channels_last if most numbers of its images speak
+// for it and an algorithm is worth it.
+struct LayoutChoice {
+  ConvProblem problem;  // as the algorithms see it
+  Plan plan;
+  bool channels_last;
+};
+LayoutChoice choose_layout(const ConvProblem& problem, int64_t numbers, const Policy& policy);
 
 }  // namespace convext

@@ -22,15 +22,16 @@ std::string describe(const at::Tensor& input, const at::Tensor& weight, const st
                      c10::IntArrayRef stride, c10::IntArrayRef padding, c10::IntArrayRef output_size,
                      c10::IntArrayRef dilation, int64_t groups, std::string_view padding_mode, std::string_view pass) {
   const auto output = sizes_of(input.size(0), weight.size(0), output_size);
-  ConvProblem problem =
+  const ConvProblem problem =
       make_problem({parse_problem("pass=" + std::string(pass)).pass, input.scalar_type(), bias.has_value(),
                     input.sizes(), weight.sizes(), output, stride, padding, dilation, groups, padding_mode});
   const bool last = padded_is_channels_last(input, weight, parse_padding_mode(padding_mode));
   const int64_t numbers = last ? problem.output_count() : -problem.output_count();
-  choose_layout(problem, channels_last_numbers(input) + numbers, {.isa = isa_cap(), .precision = float_precision()});
-  const bool folded = problem.input_layout == Layout::kChannelsFirst && problem.pass == Pass::kInputGrad &&
-                      problem.padding_mode != PaddingMode::kZeros;
-  return to_string(folded ? padded_problem(problem) : problem);
+  const LayoutChoice choice = choose_layout(problem, channels_last_numbers(input) + numbers,
+                                            {.isa = isa_cap(), .precision = float_precision()});
+  const bool folded =
+      !choice.channels_last && problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros;
+  return to_string(folded ? padded_problem(problem) : choice.problem);
 }
 
 }  // namespace
