@@ -156,8 +156,11 @@ class Recorder(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if describe := _DESCRIBE.get(func):
             self.calls.append(Choice.of(describe(result, *args)))
-        elif func in _ATEN:
-            self.calls.append(PassedOn(func.name(), f"{args[0].dtype} on {args[0].device}"))
+        elif is_taken := _IS_TAKEN.get(func):
+            with self:  # if it is, convext's own operators are called
+                taken = is_taken(*args)
+            if not taken:
+                self.calls.append(PassedOn(func.name(), f"{args[0].dtype} on {args[0].device}"))
         return result
 
 
@@ -175,4 +178,10 @@ _DESCRIBE: dict[Any, Callable[..., str]] = {
         input, result[0], result[1] if bias else None, s, p, output.shape[2:], d, g, mode, "weight_grad"
     ),
 }
-_ATEN = {_aten.convolution.default, _aten.convolution_backward.default}
+# For each operator of PyTorch, whether convext computes a call of it.
+_IS_TAKEN: dict[Any, Callable[..., bool]] = {
+    _aten.convolution.default: _ops.is_taken.default.decompose,
+    _aten.convolution_backward.default: lambda gradient, input, weight, bias_sizes, *rest: (
+        _ops.is_backward_taken.default.decompose(gradient, input, weight, *rest)
+    ),
+}

@@ -1,5 +1,6 @@
 """The package around the kernels: report, explain, the settings, the checks before it is loaded."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -132,6 +133,22 @@ y.backward(torch.randn_like(y))  # in the layout of y, as explain() takes it to 
     )
     ran = [line.removeprefix("convext: ").split(" | ")[0] for line in run.stderr.splitlines()]
     assert run.stdout.splitlines() == ran and len(ran) == 3
+
+
+@pytest.mark.parametrize(
+    "layer, shape",
+    ((nn.Conv2d(4, 6, 3, groups=2), (2, 4, 9, 9)), (nn.ConvTranspose1d(4, 3, 2, stride=2), (2, 4, 9))),
+    ids=("conv2d", "conv_transpose1d"),
+)
+def test_explain_tells_who_computes_a_layer_of_torch(layer, shape):
+    """torch itself; convext while it is enabled, but for what it does not serve."""
+    x = torch.empty(shape)
+    own = [call.problem for call in convext.explain(convext.convert(copy.deepcopy(layer)), x).calls]
+    assert [call.label for call in convext.explain(layer, x).calls] == ["torch", "torch"]
+    with convext.enabled():
+        assert [call.problem for call in convext.explain(layer, x).calls] == own
+        half = convext.explain(copy.deepcopy(layer).to(torch.float16), x.to(torch.float16))
+        assert [call.label for call in half.calls] == ["torch", "torch"]
 
 
 def test_explain_computes_nothing():

@@ -79,17 +79,28 @@ std::optional<Gradients> try_backward(const Tensor& gradient, const Tensor& inpu
 
 std::atomic<int> depth = 0;
 
+// What convext computes of the two operators, or nothing if they are left to torch.
+std::optional<Tensor> take_convolution(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
+                                       const Numerals& a) {
+  if (!is_enabled() || !are_ours(input, weight, bias)) return {};
+  if (weight.dim() == 3) return try_convolution<1>(input, weight, bias, a);
+  if (weight.dim() == 4) return try_convolution<2>(input, weight, bias, a);
+  return {};
+}
+
+std::optional<Gradients> take_backward(const Tensor& gradient, const Tensor& input, const Tensor& weight,
+                                       const Numerals& a, const Mask& mask) {
+  if (!is_enabled() || !are_ours(input, weight, gradient)) return {};
+  if (weight.dim() == 3) return try_backward<1>(gradient, input, weight, a, mask);
+  if (weight.dim() == 4) return try_backward<2>(gradient, input, weight, a, mask);
+  return {};
+}
+
 Tensor convolution(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, SymIntArrayRef stride,
                    SymIntArrayRef padding, SymIntArrayRef dilation, bool transposed, SymIntArrayRef output_padding,
                    SymInt groups, bool benchmark, bool deterministic, bool cudnn_enabled, bool allow_tf32) {
-  if (is_enabled() && are_ours(input, weight, bias)) {
-    const Numerals numerals{stride, padding, dilation, transposed, output_padding, groups};
-    if (weight.dim() == 3) {
-      if (auto result = try_convolution<1>(input, weight, bias, numerals)) return *result;
-    } else if (weight.dim() == 4) {
-      if (auto result = try_convolution<2>(input, weight, bias, numerals)) return *result;
-    }
-  }
+  const Numerals numerals{stride, padding, dilation, transposed, output_padding, groups};
+  if (const auto result = take_convolution(input, weight, bias, numerals)) return *result;
   return at::native::_convolution(input, weight, bias, C10_AS_INTARRAYREF_SLOW(stride),
                                   C10_AS_INTARRAYREF_SLOW(padding), C10_AS_INTARRAYREF_SLOW(dilation), transposed,
                                   C10_AS_INTARRAYREF_SLOW(output_padding), groups.guard_int(__FILE__, __LINE__),
@@ -100,14 +111,8 @@ Gradients convolution_backward(const Tensor& gradient, const Tensor& input, cons
                                at::OptionalSymIntArrayRef bias_sizes, SymIntArrayRef stride, SymIntArrayRef padding,
                                SymIntArrayRef dilation, bool transposed, SymIntArrayRef output_padding, SymInt groups,
                                Mask mask) {
-  if (is_enabled() && are_ours(input, weight, gradient)) {
-    const Numerals numerals{stride, padding, dilation, transposed, output_padding, groups};
-    if (weight.dim() == 3) {
-      if (auto result = try_backward<1>(gradient, input, weight, numerals, mask)) return *result;
-    } else if (weight.dim() == 4) {
-      if (auto result = try_backward<2>(gradient, input, weight, numerals, mask)) return *result;
-    }
-  }
+  const Numerals numerals{stride, padding, dilation, transposed, output_padding, groups};
+  if (const auto result = take_backward(gradient, input, weight, numerals, mask)) return *result;
   at::OptionalIntArrayRef bias;
   if (bias_sizes) bias = C10_AS_INTARRAYREF_SLOW(*bias_sizes);
   return at::native::convolution_backward(gradient, input, weight, bias, C10_AS_INTARRAYREF_SLOW(stride),
@@ -127,6 +132,33 @@ void register_kernels() {
     return aten;
   }();
   static_cast<void>(library);
+}
+
+// For explain(), which sees aten's operators before they come here: whether convext takes a call; if so, its own
+// operators are called.
+bool is_taken(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, SymIntArrayRef stride,
+              SymIntArrayRef padding, SymIntArrayRef dilation, bool transposed, SymIntArrayRef output_padding,
+              const SymInt& groups) {
+  return take_convolution(input, weight, bias, {stride, padding, dilation, transposed, output_padding, groups})
+      .has_value();
+}
+
+bool is_backward_taken(const Tensor& gradient, const Tensor& input, const Tensor& weight, SymIntArrayRef stride,
+                       SymIntArrayRef padding, SymIntArrayRef dilation, bool transposed, SymIntArrayRef output_padding,
+                       const SymInt& groups, Mask mask) {
+  return take_backward(gradient, input, weight, {stride, padding, dilation, transposed, output_padding, groups}, mask)
+      .has_value();
+}
+
+TORCH_LIBRARY_FRAGMENT(convext, m) {
+  m.def(
+      "is_taken(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool "
+      "transposed, SymInt[] output_padding, SymInt groups) -> bool",
+      &is_taken);
+  m.def(
+      "is_backward_taken(Tensor gradient, Tensor input, Tensor weight, SymInt[] stride, SymInt[] padding, SymInt[] "
+      "dilation, bool transposed, SymInt[] output_padding, SymInt groups, bool[3] mask) -> bool",
+      &is_backward_taken);
 }
 
 }  // namespace
