@@ -177,6 +177,37 @@ def test_stencil_at_the_edges(kernel: Kernel, side: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("stencil_grad"))
+def test_stencil_grad(kernel: Kernel, side: str) -> None:
+    """Rows and columns of taps inside x, at its edges and far outside."""
+    rng = np.random.default_rng(0)
+    taps_h, taps_w, images, far = kernel.mr, kernel.nr, 2, 3 * kernel.lanes
+    for columns in range(1, 2 * kernel.lanes + 2):
+        for step_h, step_w, dilation_h, dilation_w in ((1, 1, 1, 1), (2, 2, 1, 1), (1, 1, 2, 3), (1, 2, 1, 2)):
+            rows = 1 + columns % 9
+            height = max(1, (rows - 1) * step_h + (taps_h - 1) * dilation_h + int(rng.integers(-3, 3)))
+            width = max(1, (columns - 1) * step_w + (taps_w - 1) * dilation_w + int(rng.integers(-5, 5)))
+            x = integers(rng, kernel, side, images, height, width)
+            y = integers(rng, kernel, side, images, rows, columns)
+            for row, column in ((-1, -2), (0, 0), (1, -kernel.lanes - 1), (2, kernel.lanes + 2)):
+                padded = np.pad(x, ((0, 0), (2, 40), (far, far + 2 * columns + 50)))
+                total = nans(kernel, side, taps_h, taps_w + 1)
+                total[...] = rng.integers(-4, 5, total.shape)
+                want = total.copy()
+                for h in range(taps_h):
+                    for w in range(taps_w):
+                        moved = padded[:, 2 + row + h * dilation_h :, far + column + w * dilation_w :]
+                        want[h, w] += (y * moved[:, ::step_h, ::step_w][:, :rows, :columns]).sum()
+                kernel.run(
+                    x=x, x_image=height * width, height=height, width=width,
+                    y=y, y_image=rows * columns, y_pitch=columns, images=images, rows=rows, columns=columns,
+                    row=row, column=column, step_h=step_h, step_w=step_w,
+                    dilation_h=dilation_h, dilation_w=dilation_w, sum=total, sum_pitch=taps_w + 1,
+                )  # fmt: skip
+                np.testing.assert_array_equal(total, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("copy_rows"))
 def test_copy_rows(kernel: Kernel, side: str) -> None:
     rng = np.random.default_rng(0)

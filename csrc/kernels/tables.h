@@ -11,6 +11,7 @@
 #include "kernels/outer_product/outer_product.h"
 #include "kernels/rows/rows.h"
 #include "kernels/stencil/stencil.h"
+#include "kernels/stencil_grad/stencil_grad.h"
 #include "kernels/transpose/transpose.h"
 #include "kernels/winograd/winograd.h"
 
@@ -46,6 +47,12 @@ const RowKernels<T>& rows(Isa isa) {
 template <typename T>
 const StencilKernel<T>& stencil(Isa isa) {
   constexpr const StencilTable* kTables[] = {&kStencilScalar, &kStencilAvx2, &kStencilAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const StencilGradTiles<T>& stencil_grad(Isa isa) {
+  constexpr const StencilGradTable* kTables[] = {&kStencilGradScalar, &kStencilGradAvx2, &kStencilGradAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

@@ -83,6 +83,20 @@ void run_stencil(StencilFn<T> fn, const Fields& fields) {
 }
 
 template <typename T>
+void run_stencil_grad(StencilGradFn<T> fn, const Fields& fields) {
+  StencilGradArgs<T> args{};
+  fields.get("x", args.x), fields.get("x_image", args.x_image);
+  fields.get("height", args.height), fields.get("width", args.width);
+  fields.get("y", args.y), fields.get("y_image", args.y_image), fields.get("y_pitch", args.y_pitch);
+  fields.get("images", args.images), fields.get("rows", args.rows), fields.get("columns", args.columns);
+  fields.get("row", args.row), fields.get("column", args.column);
+  fields.get("step_h", args.step_h), fields.get("step_w", args.step_w);
+  fields.get("dilation_h", args.dilation_h), fields.get("dilation_w", args.dilation_w);
+  fields.get("sum", args.sum), fields.get("sum_pitch", args.sum_pitch);
+  fn(args);
+}
+
+template <typename T>
 void run_copy_rows(void (*fn)(const CopyRowsArgs<T>&), const Fields& fields) {
   CopyRowsArgs<T> args{};
   fields.get("dst", args.dst), fields.get("dst_pitch", args.dst_pitch), fields.get("src", args.src);
@@ -258,6 +272,10 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
       add("inner_product", mr, nr, run_inner_product<T>, inner.fn[mr - 1][nr - 1]);
   const StencilKernel<T>& plane = stencil<T>(isa);
   add("stencil", plane.rows, plane.vectors * plane.lanes, run_stencil<T>, plane.fn);
+  const StencilGradTiles<T>& plane_grad = stencil_grad<T>(isa);
+  for (int kh = 1; kh <= kStencilGradMaxKh; ++kh)
+    for (int kw = 1; kw <= kStencilGradMaxKw; ++kw)
+      add("stencil_grad", kh, kw, run_stencil_grad<T>, plane_grad.fn[kh - 1][kw - 1]);
   const int lanes = outer.lanes;
   add("copy_rows", 1, lanes, run_copy_rows<T>, rows<T>(isa).copy);
   add("interleave_rows", 1, lanes, run_interleave_rows<T>, rows<T>(isa).interleave);

@@ -30,6 +30,14 @@ struct F32 {
   static CONVEXT_INLINE F32 load_blocks(const T* p, int64_t stride) {
     return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + stride), 1)};
   }
+  using Mask = __m256i;
+  static CONVEXT_INLINE Mask inside(int64_t first, int64_t end) {
+    const __m256i at =
+        _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(static_cast<int32_t>(first)));
+    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_setzero_si256(), at),
+                               _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(end)), at));
+  }
+  static CONVEXT_INLINE F32 load(const T* p, Mask lanes) { return {_mm256_maskload_ps(p, lanes)}; }
   static CONVEXT_INLINE F32 load_range(const T* p, int64_t from, int64_t to) {
     return {_mm256_maskload_ps(p, _mm256_andnot_si256(mask(from), mask(to)))};
   }
@@ -88,6 +96,13 @@ struct F64 {
   static CONVEXT_INLINE F64 load_blocks(const T* p, int64_t stride) {
     return {_mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_loadu_pd(p + stride), 1)};
   }
+  using Mask = __m256i;
+  static CONVEXT_INLINE Mask inside(int64_t first, int64_t end) {
+    const __m256i at = _mm256_add_epi64(_mm256_set_epi64x(3, 2, 1, 0), _mm256_set1_epi64x(first));
+    return _mm256_andnot_si256(_mm256_cmpgt_epi64(_mm256_setzero_si256(), at),
+                               _mm256_cmpgt_epi64(_mm256_set1_epi64x(end), at));
+  }
+  static CONVEXT_INLINE F64 load(const T* p, Mask lanes) { return {_mm256_maskload_pd(p, lanes)}; }
   static CONVEXT_INLINE F64 load_range(const T* p, int64_t from, int64_t to) {
     return {_mm256_maskload_pd(p, _mm256_andnot_si256(mask(from), mask(to)))};
   }

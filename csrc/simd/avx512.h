@@ -26,6 +26,13 @@ struct F32 {
     return {
         _mm512_insertf32x4(_mm512_insertf32x4(low, _mm_loadu_ps(p + 2 * stride), 2), _mm_loadu_ps(p + 3 * stride), 3)};
   }
+  using Mask = __mmask16;
+  static CONVEXT_INLINE Mask inside(int64_t first, int64_t end) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_cmplt_epu32_mask(_mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int32_t>(first))),
+                                   _mm512_set1_epi32(static_cast<int32_t>(end)));
+  }
+  static CONVEXT_INLINE F32 load(const T* p, Mask lanes) { return {_mm512_maskz_loadu_ps(lanes, p)}; }
   static CONVEXT_INLINE F32 load_range(const T* p, int64_t from, int64_t to) {
     return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask(to) & ~mask(from)), p)};
   }
@@ -91,6 +98,12 @@ struct F64 {
     return {
         _mm512_insertf64x2(_mm512_insertf64x2(low, _mm_loadu_pd(p + 2 * stride), 2), _mm_loadu_pd(p + 3 * stride), 3)};
   }
+  using Mask = __mmask8;
+  static CONVEXT_INLINE Mask inside(int64_t first, int64_t end) {
+    const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm512_cmplt_epu64_mask(_mm512_add_epi64(lane, _mm512_set1_epi64(first)), _mm512_set1_epi64(end));
+  }
+  static CONVEXT_INLINE F64 load(const T* p, Mask lanes) { return {_mm512_maskz_loadu_pd(lanes, p)}; }
   static CONVEXT_INLINE F64 load_range(const T* p, int64_t from, int64_t to) {
     return {_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask(to) & ~mask(from)), p)};
   }

@@ -35,6 +35,17 @@ struct ScalarVec {
     for (int64_t i = from; i < to; ++i) x.v[i] = p[i];
     return x;
   }
+  // The lanes i with 0 <= first + i < end, as a mask for many loads. end >= 0, and what is compared fits 32 bits.
+  struct Mask {
+    int64_t first, end;
+  };
+  static CONVEXT_INLINE Mask inside(int64_t first, int64_t end) { return {first, end}; }
+  static CONVEXT_INLINE ScalarVec load(const T* p, Mask lanes) {
+    ScalarVec x = zero();
+    for (int64_t i = 0; i < kLanes; ++i)
+      if (lanes.first + i >= 0 && lanes.first + i < lanes.end) x.v[i] = p[i];
+    return x;
+  }
   CONVEXT_INLINE void store(T* p) const {
     for (int i = 0; i < kLanes; ++i) p[i] = v[i];
   }

@@ -1,5 +1,5 @@
-// Depthwise convolution: one input channel a group, any number of output channels (the multiplier), and
-// convolution of one channel to one.
+// Depthwise convolution: one input channel a group, any number of output channels (the multiplier), and convolution of
+// one channel to one.
 #include "algorithms/depthwise/depthwise.h"
 
 #include "algorithms/layouts.h"
@@ -17,17 +17,18 @@ const char* profitable(const ConvProblem& p, const Policy&) {
   return p.oc_per_group() > 4 ? "many output channels a group fill a dense tile" : nullptr;
 }
 
+bool sums_pixels(const ConvProblem& p) { return p.pass == Pass::kWeightGrad && !reads_planes_in_place(p); }
+
+const Half& half_of(const ConvProblem& p) { return p.pass == Pass::kWeightGrad ? kPlaneWeightGrad : kPlaneCorrelation; }
+
 Plan plan(const ConvProblem& p, const Policy& policy) {
-  if (p.pass == Pass::kWeightGrad)
-    return (p.dtype == DType::kFloat32 ? plan_pixel_sum<float> : plan_pixel_sum<double>)(p, policy.isa);
-  return (p.dtype == DType::kFloat32 ? plan_planes<float> : plan_planes<double>)(p, policy.isa);
+  if (!sums_pixels(p)) return half_of(p).plan(p, policy.isa);
+  return (p.dtype == DType::kFloat32 ? plan_pixel_sum<float> : plan_pixel_sum<double>)(p, policy.isa);
 }
 
 void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  if (p.pass == Pass::kWeightGrad)
-    (p.dtype == DType::kFloat32 ? run_pixel_sum<float> : run_pixel_sum<double>)(p, plan, operands, context);
-  else
-    (p.dtype == DType::kFloat32 ? run_planes<float> : run_planes<double>)(p, plan, operands, context);
+  if (!sums_pixels(p)) return half_of(p).run(p, plan, operands, context);
+  (p.dtype == DType::kFloat32 ? run_pixel_sum<float> : run_pixel_sum<double>)(p, plan, operands, context);
 }
 
 }  // namespace

@@ -1,13 +1,14 @@
-// Output pass and input gradient of depthwise convolution; the weight gradient is pixel_sum.h's.
+// Depthwise convolution with rows of planes in the lanes.
 #pragma once
 
-#include "algorithms/algorithm.h"
+#include "algorithms/half.h"
 
 namespace convext {
 
-template <typename T>
-Plan plan_planes(const ConvProblem& problem, Isa isa);
-template <typename T>
-void run_planes(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context);
+extern const Half kPlaneCorrelation, kPlaneWeightGrad;
+
+// Does kPlaneWeightGrad compute it: zeros as padding, and steps along rows that vectors can take? The weight gradient
+// of others is pixel_sum.h's.
+bool reads_planes_in_place(const ConvProblem& problem);
 
 }  // namespace convext

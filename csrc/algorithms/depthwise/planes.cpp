@@ -1,6 +1,6 @@
-// Depthwise convolution plane by plane (kernels/stencil): every destination plane is a sum of shifted source
-// planes. A task owns some rows of a plane. Their source rows are read where they lie, with masks at the edges; those
-// of a strided convolution, or whose edges are not zeros, are copied once into a panel that is small enough for L1.
+// Depthwise convolution plane by plane (kernels/stencil): every destination plane is a sum of shifted source planes. A
+// task owns some rows of a plane. Their source rows are read where they lie, with masks at the edges; those of a
+// strided convolution, or whose edges are not zeros, are copied once into a panel that is small enough for L1.
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/depthwise.h"
 #include "algorithms/panel.h"
@@ -12,10 +12,10 @@ namespace convext {
 namespace {
 
 template <typename T>
-class Planes {
+class PlaneCorrelation {
  public:
-  Planes(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : c_(p), blocks_(blocks), kernel_(stencil<T>(isa)), rows_(rows<T>(isa)) {}
+  PlaneCorrelation(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : problem_(p), c_(p), blocks_(blocks), kernel_(stencil<T>(isa)), rows_(rows<T>(isa)) {}
 
   void plan(Blocks& b) const {
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
@@ -27,9 +27,11 @@ class Planes {
     b.rows = EvenSplit::of_at_most(h.out, b.rows).largest();
   }
 
+  KernelName kernel() const { return {.shape = "stencil", .mr = blocks_.mr, .nr = blocks_.nv * kernel_.lanes}; }
   Workspace workspace() const { return {0, Scratch(*this, nullptr).bytes}; }
 
-  void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
+  void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
+    const CorrelationOperands<T> o(problem_, operands);
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
     const EvenSplit rows = EvenSplit::of_at_most(h.out, blocks_.rows),
                     cols = EvenSplit::of_at_most(w.out, blocks_.cols);
@@ -78,7 +80,7 @@ class Planes {
     RowRun* run;
     int64_t runs;
 
-    Phase(const Planes& s, int64_t phase_h, int64_t phase_w, const Block& b, int64_t* taps, RowRun* row_runs)
+    Phase(const PlaneCorrelation& s, int64_t phase_h, int64_t phase_w, const Block& b, int64_t* taps, RowRun* row_runs)
         : h(s.c_.axis_h(phase_h)),
           w(s.c_.axis_w(phase_w)),
           block{b.r0, std::min(b.rows, h.out - b.r0), b.c0, std::min(b.cols, w.out - b.c0)},
@@ -116,7 +118,7 @@ class Planes {
     RowRun* runs;
     T *weight, *panel, *result;
     size_t bytes;
-    Scratch(const Planes& s, std::byte* memory) {
+    Scratch(const PlaneCorrelation& s, std::byte* memory) {
       const Correlation& c = s.c_;
       int64_t rows = 0, cols = 0;
       for (int64_t ph = 0; ph < c.phases_h; ++ph)
@@ -182,6 +184,7 @@ class Planes {
     }
   }
 
+  const ConvProblem& problem_;
   Correlation c_;
   Blocks blocks_;
   const StencilKernel<T>& kernel_;
@@ -190,23 +193,6 @@ class Planes {
 
 }  // namespace
 
-template <typename T>
-Plan plan_planes(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  Planes<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = Planes<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"stencil", p.dtype, plan.blocks.mr, plan.blocks.nv * stencil<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-void run_planes(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  Planes<T>(p, plan.isa, plan.blocks).run(plan.workspace, CorrelationOperands<T>(p, operands), context);
-}
-
-template Plan plan_planes<float>(const ConvProblem&, Isa);
-template Plan plan_planes<double>(const ConvProblem&, Isa);
-template void run_planes<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_planes<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kPlaneCorrelation = half<PlaneCorrelation>();
 
 }  // namespace convext

@@ -1,0 +1,145 @@
+// The body of every stencil-gradient tile; stencil_grad.h has the contract.
+//
+// Register budget: KH * KW sums, R vectors of y, one of x and its mask. A vector of x that is read for one row of y and
+// the row of taps kh serves the row before and kh + 1 too, if rows of y and rows of taps are equally far apart: R rows
+// take (R + KH - 1) * KW + R loads for R * KH * KW FMA, 22 for 36 with 3 x 3 taps, where one row takes 10 for 9 (and a
+// load that crosses a cache line counts twice). Rows are taken side by side, not down a column of vectors: the
+// prefetchers follow rows.
+#pragma once
+
+#include "kernels/stencil_grad/stencil_grad.h"
+
+namespace {
+
+using convext::kStencilGradRows;
+using convext::StencilGradArgs;
+using convext::StencilGradTiles;
+
+template <typename Vec, int KH, int KW>
+struct StencilGradTile {
+  using T = typename Vec::T;
+  using Mask = typename Vec::Mask;
+  static constexpr int64_t kLanes = Vec::kLanes;
+  static constexpr int kRows = KH == 1 ? 1 : kStencilGradRows;
+  static_assert(KH * KW + kRows + 2 <= Vec::kRegisters, "the tile spills");
+
+  static CONVEXT_INLINE int64_t clamp(int64_t i) { return i < 0 ? 0 : i < kLanes ? i : kLanes; }
+
+  // Every kStep-th number from p on; those inside the masks, one for each vector that is read.
+  template <int kStep, bool kEdge>
+  static CONVEXT_INLINE Vec load(const T* p, const Mask (&inside)[kStep]) {
+    const auto part = [&](int i) __attribute__((always_inline)) {
+      return kEdge ? Vec::load(p + i * kLanes, inside[i]) : Vec::load(p + i * kLanes);
+    };
+    if constexpr (kStep == 1)
+      return part(0);
+    else
+      return Vec::even_lanes(part(0), part(1));
+  }
+
+  // R rows x `count` columns of y. x: the row `row` of the image, whose `column` is read by tap (0, 0).
+  template <int R, int kStep, bool kEdge>
+  static CONVEXT_INLINE void add_tile(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args, const T* x, int64_t row,
+                                      int64_t column, const T* y, int64_t count) {
+    Vec pixel[R];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r)
+      pixel[r] = kEdge ? Vec::load_tail(y + r * args.y_pitch, count) : Vec::load(y + r * args.y_pitch);
+#pragma GCC unroll 16
+    for (int kw = 0; kw < KW; ++kw) {
+      const int64_t first = column + kw * args.dilation_w;
+      Mask inside[kStep];
+      if constexpr (kEdge) {
+        const int64_t last = first + (count - 1) * kStep + 1, end = last < 0            ? 0
+                                                                    : last < args.width ? last
+                                                                                        : args.width;
+        for (int i = 0; i < kStep; ++i) inside[i] = Vec::inside(first + i * kLanes, end);
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < R + KH - 1; ++i) {
+        if (kEdge && static_cast<uint64_t>(row + i * args.dilation_h) >= static_cast<uint64_t>(args.height)) continue;
+        const Vec v = load<kStep, kEdge>(x + i * args.dilation_h * args.width + first, inside);
+#pragma GCC unroll 4
+        for (int kh = 0; kh < KH; ++kh)
+          if (i - kh >= 0 && i - kh < R) sum[kh][kw] = Vec::fma(v, pixel[i - kh], sum[kh][kw]);
+      }
+    }
+  }
+
+  template <int R, int kStep>
+  static CONVEXT_INLINE void add_rows(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args, const T* x, const T* y,
+                                      int64_t r) {
+    const int64_t row = args.row + r * args.step_h;
+    const bool rows_inside = row >= 0 && row + (R + KH - 2) * args.dilation_h < args.height;
+    const int64_t reach = (KW - 1) * args.dilation_w + kStep * kLanes;
+    x += row * args.width, y += r * args.y_pitch;
+    for (int64_t j = 0; j < args.columns; j += kLanes) {
+      const int64_t column = args.column + j * kStep;
+      if (rows_inside && column >= 0 && column + reach <= args.width && j + kLanes <= args.columns)
+        add_tile<R, kStep, false>(sum, args, x, row, column, y + j, kLanes);
+      else
+        add_tile<R, kStep, true>(sum, args, x, row, column, y + j, clamp(args.columns - j));
+    }
+  }
+
+  template <int kStep>
+  static CONVEXT_INLINE void add_images(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args) {
+    for (int64_t n = 0; n < args.images; ++n) {
+      const T *x = args.x + n * args.x_image, *y = args.y + n * args.y_image;
+      int64_t r = 0;
+      if (kStep == 1 && args.step_h == args.dilation_h)
+        for (; r + kRows <= args.rows; r += kRows) add_rows<kRows, kStep>(sum, args, x, y, r);
+      for (; r < args.rows; ++r) add_rows<1, kStep>(sum, args, x, y, r);
+    }
+  }
+
+  // Of v[0] .. v[count - 1]: lane i of the result is the sum of the lanes of v[i].
+  template <int D>
+  static CONVEXT_INLINE Vec sum_lanes(Vec* v, int count) {
+    if constexpr (D > 0) {
+#pragma GCC unroll 16
+      for (int i = 0; i < D; ++i)
+        if (i < count) {
+          const Vec other = i + D < count ? v[i + D] : Vec::zero();
+          v[i] = Vec::add(Vec::template merge_low<D>(v[i], other), Vec::template merge_high<D>(v[i], other));
+        }
+      return sum_lanes<D / 2>(v, count < D ? count : D);
+    }
+    return v[0];
+  }
+
+  static void run(const StencilGradArgs<T>& args) {
+    constexpr int kTaps = KH * KW;
+    Vec sum[KH][KW];
+#pragma GCC unroll 4
+    for (int kh = 0; kh < KH; ++kh)
+#pragma GCC unroll 16
+      for (int kw = 0; kw < KW; ++kw) sum[kh][kw] = Vec::zero();
+    if (args.step_w == 1)
+      add_images<1>(sum, args);
+    else
+      add_images<2>(sum, args);
+    T total[(kTaps + kLanes - 1) / kLanes * kLanes];
+#pragma GCC unroll 8
+    for (int t = 0; t < kTaps; t += kLanes) {
+      Vec v[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i)
+        if (t + i < kTaps) v[i] = sum[(t + i) / KW][(t + i) % KW];
+      sum_lanes<kLanes / 2>(v, kTaps - t < kLanes ? kTaps - t : kLanes).store(total + t);
+    }
+    for (int kh = 0; kh < KH; ++kh)
+      for (int kw = 0; kw < KW; ++kw) args.sum[kh * args.sum_pitch + kw] += total[kh * KW + kw];
+  }
+};
+
+// Fills the tiles KH x (1 .. KW).
+template <typename Vec, int KH, int KW>
+constexpr void add_tiles(StencilGradTiles<typename Vec::T>& tiles) {
+  if (tiles.max_kw[KH - 1] < KW) tiles.max_kw[KH - 1] = KW;
+  tiles.lanes = Vec::kLanes;
+  tiles.fn[KH - 1][KW - 1] = StencilGradTile<Vec, KH, KW>::run;
+  if constexpr (KW > 1) add_tiles<Vec, KH, KW - 1>(tiles);
+}
+
+}  // namespace
