@@ -81,6 +81,8 @@ struct Correlation {
     return all_phases(phases_w, [this](int64_t phase) { return axis_w(phase); });
   }
 
+  const ConvProblem& problem() const { return problem_; }
+
  private:
   template <typename AxisOf>
   static Axis all_phases(int64_t phases, const AxisOf& axis_of) {

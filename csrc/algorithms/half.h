@@ -56,14 +56,22 @@ constexpr Half half() {
   return made;
 }
 
-// An algorithm of two halves, the first for the output pass and the input gradient.
-template <const Half& correlation, const Half& weight_grad>
-struct Halves {
-  static const Half& of(const ConvProblem& p) { return p.pass == Pass::kWeightGrad ? weight_grad : correlation; }
+// What an algorithm of several halves exports, each of which computes the problems that half_of gives it.
+template <const Half& (*half_of)(const ConvProblem&)>
+struct HalvesBy {
+  static constexpr auto of = half_of;
   static Plan plan(const ConvProblem& p, const Policy& policy) { return of(p).plan(p, policy.isa); }
   static void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
     of(p).run(p, plan, operands, context);
   }
 };
+
+// As most have it: one for the output pass and the input gradient, and one for the weight gradient.
+template <const Half& correlation, const Half& weight_grad>
+const Half& half_of_pass(const ConvProblem& p) {
+  return p.pass == Pass::kWeightGrad ? weight_grad : correlation;
+}
+template <const Half& correlation, const Half& weight_grad>
+using Halves = HalvesBy<half_of_pass<correlation, weight_grad>>;
 
 }  // namespace convext

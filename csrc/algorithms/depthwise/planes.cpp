@@ -15,7 +15,7 @@ template <typename T>
 class PlaneCorrelation {
  public:
   PlaneCorrelation(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : problem_(p), c_(p), blocks_(blocks), kernel_(stencil<T>(isa)), rows_(rows<T>(isa)) {}
+      : c_(p), blocks_(blocks), kernel_(stencil<T>(isa)), rows_(rows<T>(isa)) {}
 
   void plan(Blocks& b) const {
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
@@ -31,7 +31,7 @@ class PlaneCorrelation {
   Workspace workspace() const { return {0, Scratch(*this, nullptr).bytes}; }
 
   void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
-    const CorrelationOperands<T> o(problem_, operands);
+    const CorrelationOperands<T> o(c_.problem(), operands);
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
     const EvenSplit rows = EvenSplit::of_at_most(h.out, blocks_.rows),
                     cols = EvenSplit::of_at_most(w.out, blocks_.cols);
@@ -184,7 +184,6 @@ class PlaneCorrelation {
     }
   }
 
-  const ConvProblem& problem_;
   Correlation c_;
   Blocks blocks_;
   const StencilKernel<T>& kernel_;

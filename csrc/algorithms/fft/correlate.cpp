@@ -15,8 +15,7 @@ template <typename T>
 class FftCorrelate {
  public:
   FftCorrelate(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : p_(p),
-        c_(p),
+      : c_(p),
         blocks_(blocks),
         axis_(c_.axis_w(0)),
         fft_(fft<T>(isa)),
@@ -43,7 +42,7 @@ class FftCorrelate {
   Workspace workspace() const { return {Shared(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
   void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
-    const CorrelationOperands<T> o(p_, operands);
+    const CorrelationOperands<T> o(c_.problem(), operands);
     const Shared shared(*this, context.shared());
     fill_roots(shared.roots, s_.points);
     const EvenSplit m = EvenSplit::of_at_most(c_.m, blocks_.m);
@@ -210,7 +209,6 @@ class FftCorrelate {
     }
   }
 
-  const ConvProblem& p_;
   Correlation c_;
   Blocks blocks_;
   Axis axis_;
