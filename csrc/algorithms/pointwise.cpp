@@ -26,22 +26,26 @@ class OnePixel {
         icg_(p.ic_per_group()),
         ocg_(p.oc_per_group()) {}
 
-  KernelName plan(Blocks& b, Isa isa) const {
+  void plan(Blocks& b) const {
     if (p_.pass == Pass::kOutput) {
       b.mr = static_cast<int>(EvenSplit::of_at_most(p_.n, kInnerProductMaxMr).largest());
       b.nv = static_cast<int>(EvenSplit::of_at_most(ocg_, inner_.max_nr[b.mr - 1]).largest());
-      return {"inner_product", p_.dtype, b.mr, b.nv, isa};
+      return;
     }
     const int64_t rows = p_.pass == Pass::kInputGrad ? p_.n : ocg_, sum = p_.pass == Pass::kInputGrad ? ocg_ : p_.n;
     const Tile tile = best_tile(outer_, false, rows, ceil_div(icg_, outer_.lanes));
     b.mr = tile.mr, b.nv = tile.nv;
     b.k = EvenSplit::of_at_most(sum, kMaxSteps).largest();
-    return {"outer_product_rows", p_.dtype, b.mr, b.nv * outer_.lanes, isa};
+  }
+
+  KernelName kernel() const {
+    if (p_.pass == Pass::kOutput) return {.shape = "inner_product", .mr = blocks_.mr, .nr = blocks_.nv};
+    return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * outer_.lanes};
   }
 
   Workspace workspace() const { return {Offsets(*this, nullptr).bytes, 0}; }
 
-  void run(const Operands& o, const Context& context) const {
+  void run(const Workspace&, const Operands& o, const Context& context) const {
     const T* input = static_cast<const T*>(o.input);
     const T* weight = static_cast<const T*>(o.weight);
     const T* output = static_cast<const T*>(o.output);
@@ -151,21 +155,6 @@ class OnePixel {
 
 bool one_pixel(const ConvProblem& p) { return p.output_pixels() == 1; }
 
-template <typename T>
-Plan plan_for(const ConvProblem& p, Isa isa) {
-  if (!one_pixel(p)) return p.pass == Pass::kWeightGrad ? plan_weight_grad<T>(p, isa) : plan_correlation<T>(p, isa);
-  Plan plan;
-  plan.kernel = OnePixel<T>(p, isa, {}).plan(plan.blocks, isa);
-  plan.workspace = OnePixel<T>(p, isa, plan.blocks).workspace();
-  return plan;
-}
-
-template <typename T>
-void run_for(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  if (one_pixel(p)) return OnePixel<T>(p, plan.isa, plan.blocks).run(operands, context);
-  (p.pass == Pass::kWeightGrad ? run_weight_grad<T> : run_correlation<T>)(p, plan, operands, context);
-}
-
 const char* supports(const ConvProblem& p) {
   const bool moves_nothing =
       p.taps() == 1 && p.ih == 1 && p.oh == 1 && p.iw == p.ow && p.pad_top == 0 && p.pad_left == 0 && p.stride_w == 1;
@@ -177,16 +166,14 @@ const char* profitable(const ConvProblem& p, const Policy&) {
   return few ? "few output channels a group: pixels fill the lanes better" : nullptr;
 }
 
-Plan plan(const ConvProblem& p, const Policy& policy) {
-  return (p.dtype == DType::kFloat32 ? plan_for<float> : plan_for<double>)(p, policy.isa);
-}
+constexpr Half kOnePixel = half<OnePixel>();
 
-void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  (p.dtype == DType::kFloat32 ? run_for<float> : run_for<double>)(p, plan, operands, context);
-}
+const Half& half_of(const ConvProblem& p) { return one_pixel(p) ? kOnePixel : Dense::of(p); }
+
+using Pointwise = HalvesBy<half_of>;
 
 }  // namespace
 
-extern const Algorithm kPointwise = {"pointwise", supports, profitable, plan, run};
+extern const Algorithm kPointwise = {"pointwise", supports, profitable, Pointwise::plan, Pointwise::run};
 
 }  // namespace convext

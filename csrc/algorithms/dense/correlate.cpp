@@ -5,8 +5,8 @@
 #include "algorithms/axis_cut.h"
 #include "algorithms/dense/dense.h"
 #include "algorithms/dense/pack_weights.h"
+#include "algorithms/dense/product.h"
 #include "algorithms/panel.h"
-#include "algorithms/tiling.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
 
@@ -41,7 +41,7 @@ class Correlate {
     // Cycles of one source channel and image: padded vectors at the end of each line, weights that come from
     // beyond L2 for every block of pixels, and copying.
     double best_cycles = 0;
-    const bool streamed = c_.m * c_.k * c_.taps() * static_cast<int64_t>(sizeof(T)) > 2 * kL2Bytes;
+    const bool streamed = c_.m * c_.k * c_.taps() * static_cast<int64_t>(sizeof(T)) > 2 * l2_bytes(isa_);
     const double weight_cycles = streamed ? static_cast<double>(c_.m * th * tw) * sizeof(T) / kStreamedBytes : 0;
     const auto consider = [&](Arrangement arrangement, int64_t images, int64_t copies, int64_t lines, int64_t length) {
       const Tile t = best_tile(tiles_, true, c_.m, vectors(length));
@@ -65,8 +65,10 @@ class Correlate {
     b.cols = apart_ ? part_w.length : shifts ? std::min(w.out, kMaxCols) : w.out;
     const int64_t line = shifts ? b.cols : b.images * part_h.length * b.cols;
     const int64_t uses = shifts ? vectors(line) * std::min(h.out, ceil_div(kMaxCols, line)) : vectors(line);
-    b.packed_weights = !apart_ && (c_.taps() == 1 || scattered()) &&
-                       uses > (c_.weight_m == 1 ? kInPlaceAcrossVectors : kInPlaceVectors);
+    if (c_.taps() == 1 || scattered())
+      b.packed_weights = !apart_ && uses > (c_.weight_m == 1 ? kInPlaceAcrossVectors : kInPlaceVectors);
+    else
+      b.packed_weights = !apart_ && reads_all_taps() && vectors(c_.n * c_.out_pixels()) > kInPlaceTapsVectors;
     const Tile tile = best_tile(tiles_, b.packed_weights, c_.m, std::min(vectors(line), vectors(kMaxCols)));
     b.mr = tile.mr, b.nv = tile.nv;
 
@@ -85,13 +87,13 @@ class Correlate {
       return static_cast<int64_t>(sizeof(T)) * std::max(2 * panel, result);
     };
     b.rows = b.images > 1 ? h.out : 1;
-    while (b.rows < h.out && b.rows * b.cols < kMaxCols && bytes(b.rows + 1) <= kL2Bytes) ++b.rows;
+    while (b.rows < h.out && b.rows * b.cols < kMaxCols && bytes(b.rows + 1) <= l2_bytes(isa_)) ++b.rows;
     b.rows = cut(h, b.rows).largest().length;
 
     // Destination channels: a phase's packed weights share L2 with the panel; those of all phases, and results, stay
     // near. Read in place, weights pay for no second copy of a panel.
     const int64_t weights = std::max<int64_t>(1, b.k * th * tw), result = c_.phases_w * b.images * b.rows * b.cols;
-    const int64_t near = std::min(kL2Bytes / weights, kMaxResultBytes / std::max(c_.phases_w * weights, result));
+    const int64_t near = std::min(l2_bytes(isa_) / weights, kMaxResultBytes / std::max(c_.phases_w * weights, result));
     const int64_t least = b.packed_weights ? std::min<int64_t>(4 * b.mr, c_.m) : c_.m;
     b.m = std::clamp<int64_t>(near / static_cast<int64_t>(sizeof(T)), least, c_.m);
     while (Correlate(*this, b).workspace().thread_bytes > kMaxThreadBytes && shrink(b)) {
@@ -106,7 +108,14 @@ class Correlate {
   }
 
   // ---- running
-  void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
+  KernelName kernel() const {
+    return {.shape = blocks_.packed_weights ? "outer_product_packed" : "outer_product_rows",
+            .mr = blocks_.mr,
+            .nr = blocks_.nv * tiles_.lanes};
+  }
+
+  void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
+    const CorrelationOperands<T> o(c_.problem(), operands);
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
     const Cut tasks_of = best_cut(h.out, context.threads);
     const AxisCut rows = cut(h, tasks_of.rows), cols = cut(w, blocks_.cols);
@@ -156,9 +165,9 @@ class Correlate {
   static constexpr int64_t kMinSteps = 32, kMaxSteps = 144;
   static constexpr int64_t kMaxFlatPixels = 256;  // of several images: enough vectors to lose little in the last one
   // Vectors of pixels from which on packed weights pay, for single taps and for phases. Read in place, a tile's
-  // rows (or, if these adjoin, its steps) spread over as many cache lines and pages; neighbouring taps share them,
-  // and packing never paid (3x3 128@16x16, two threads: 338 GF/s in place, 312 packed).
-  static constexpr int64_t kInPlaceVectors = 12, kInPlaceAcrossVectors = 2;
+  // rows (or, if these adjoin, its steps) spread over as many cache lines and pages. Neighbouring taps share them:
+  // packing gains a tenth with many pixels of all images, and loses one with few.
+  static constexpr int64_t kInPlaceVectors = 12, kInPlaceAcrossVectors = 2, kInPlaceTapsVectors = 32;
   static constexpr int64_t kTasksApart = 8;  // a thread: parts with taps of their own differ much in size
   static constexpr int64_t kMaxResultBytes = 1 << 20;
 
@@ -178,8 +187,8 @@ class Correlate {
     const int64_t least = ceil_div(out_rows, blocks_.rows);
     const int64_t others = ceil_div(c_.n, blocks_.images) * c_.g * c_.phases_h;
     const int64_t coarsest = ceil_div(c_.m, block_channels()),
-                  finest = std::clamp<int64_t>(threads, coarsest,
-                                               std::max(coarsest, c_.m / std::max<int64_t>(blocks_.mr, c_.shuffle_w)));
+                  finest = std::min(coarsest + threads - 1,
+                                    std::max(coarsest, c_.m / std::max<int64_t>(blocks_.mr, c_.shuffle_w)));
     if (apart_) {
       const int64_t parts = cut(c_.axis_h(0), blocks_.rows).parts() * cut(c_.axis_w(0), blocks_.cols).parts();
       return {blocks_.rows, others * parts < kTasksApart * threads ? finest : coarsest};
@@ -188,7 +197,7 @@ class Correlate {
     double best_cost = 0;
     const int64_t most = blocks_.images > 1 ? least : std::min<int64_t>(out_rows, least + std::min(threads, 8));
     for (int64_t rb = least; rb <= most; ++rb)
-      for (int64_t mb = coarsest; mb <= finest; mb *= 2) {
+      for (int64_t mb = coarsest; mb <= finest; mb += ceil_div(mb, 4)) {
         const int64_t rounds = ceil_div(others * rb * mb, threads);
         const double product = static_cast<double>(c_.m * c_.taps()) / static_cast<double>(mb) / (2 * tiles_.lanes);
         const double copies = blocks_.arrangement == Arrangement::kShifts ? 1.0 : static_cast<double>(c_.kernel_w);
@@ -202,6 +211,10 @@ class Correlate {
 
   AxisCut cut(const Axis& axis, int64_t longest) const { return {axis, apart_, longest}; }
 
+  // Has each source channel a block of weights to itself?
+  bool reads_all_taps() const {
+    return c_.output_pass && c_.axis_h(0).taps == c_.kernel_h && c_.axis_w(0).taps == c_.kernel_w;
+  }
   bool scattered() const { return c_.phases_h * c_.phases_w > 1; }
   // Does the result pass through memory of the thread, from where it goes to several places of the destination?
   bool gathered() const { return scattered() || shuffled() || blocks_.arrangement == Arrangement::kTapCopies; }
@@ -261,8 +274,8 @@ class Correlate {
     const T* weight = o.weight + t.g * c_.weights_per_group() + t.m0 * c_.weight_m;
     T* plane = o.destination + (t.n0 * c_.g + t.g) * c_.channels() * c_.out_pixels();
 
-    Product product;
-    product.bias = bias_of(t, s, o.bias);
+    Product<T> product(tiles_, blocks_);
+    product.bias = bias_of(t, s, o.bias), product.weight_m = c_.weight_m;
     product.tiles = EvenSplit::of_at_most(t.m, blocks_.mr);
     product.c_stride = gathered() ? result_row() : c_.out_pixels();
     product.lines = panel.lines();
@@ -285,6 +298,8 @@ class Correlate {
         packing().pack(s.weights, product.weight, product.tiles, channels, h, s.a_offset, s.unused);
         product.packed = s.weights;
       }
+      product.next_source = product.next_weights = {};
+      if (ki + 1 < k.parts) read_ahead(product, t, h, all_w, source, weight, k.begin(ki + 1), k.length(ki + 1));
       for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
         const Axis w = apart_ ? all_w : c_.axis_w(pw);
         const int64_t shift = c_.phases_w > 1 ? w.offset0 - all_w.offset0 : 0;
@@ -299,21 +314,28 @@ class Correlate {
             }
         product.c = gathered() ? s.result + pw * result_count()
                                : plane + t.m0 * c_.out_pixels() + t.h.first * c_.out_w + t.w.first;
-        multiply(product);
+        product.multiply();
         product.packed += t.m * product.steps;
       }
     }
     if (gathered()) scatter(t, h, rows, cols, s.result, plane);
   }
 
-  struct Product {
-    const T *weight, *packed, *bias, *b;
-    const int64_t *a_offset, *b_offset;
-    T* c;
-    EvenSplit tiles;  // of the destination channels
-    int64_t steps, c_stride, lines, length, b_line, c_line;
-    Start start;
-  };
+  // What the next block of source channels, k of them from k0 on, will read: rows of planes, and weights that are read
+  // here only. (Weights of phases: others read the same lines, and it lost 8 %.)
+  void read_ahead(Product<T>& p, const Task& t, const Axis& h, const Axis& w, const T* source, const T* weight,
+                  int64_t k0, int64_t k) const {
+    const int64_t turns = c_.phases_w * p.turns();
+    const auto rows = h.reads(t.h.first, t.h.length), cols = w.reads(t.w.first, t.w.length);
+    const bool one_row = rows.count == 1;
+    p.next_source = {{source + k0 * c_.in_pixels() + rows.first * c_.in_w + (one_row ? cols.first : 0), t.images,
+                      c_.g * c_.k * c_.in_pixels(), k, c_.in_pixels(), one_row ? cols.count : rows.count * c_.in_w},
+                     turns};
+    if (packed_once() || scattered()) return;
+    const T* next = weight + k0 * c_.weight_k;
+    p.next_weights = c_.weight_m < c_.weight_k ? ReadAhead<T>({next, 1, 0, k, c_.weight_k, t.m * c_.weight_m}, turns)
+                                               : ReadAhead<T>({next, 1, 0, t.m, c_.weight_m, k * c_.weight_k}, turns);
+  }
 
   // The biases of a task's channels.
   const T* bias_of(const Task& t, const Scratch& s, const T* bias) const {
@@ -322,33 +344,6 @@ class Correlate {
     if (!shuffled()) return bias + t.m0;
     for (int64_t m = 0; m < t.m; ++m) s.bias[m] = bias[(t.m0 + m) / (c_.shuffle_h * c_.shuffle_w)];
     return s.bias;
-  }
-
-  // All register tiles over all lines of the block.
-  void multiply(const Product& p) const {
-    const EvenSplit v = EvenSplit::of_at_most(ceil_div(p.length, tiles_.lanes), blocks_.nv);
-    const T* rows[kOuterProductMaxMr];
-    OuterProductArgs<T> args{};
-    args.rows = rows, args.a_offset = p.a_offset, args.b_offset = p.b_offset;
-    args.steps = p.steps, args.c_stride = p.c_stride, args.start = p.start;
-    for (int64_t line = 0; line < p.lines; ++line)
-      v.each([&](int64_t v0, int64_t nv) {
-        const int64_t j0 = v0 * tiles_.lanes;
-        args.b = p.b + line * p.b_line + j0;
-        args.columns = std::min(p.length - j0, nv * tiles_.lanes);
-        T* c = p.c + line * p.c_line + j0;
-        p.tiles.each([&](int64_t first, int64_t mr) {
-          args.c = c + first * p.c_stride;
-          args.bias = p.bias == nullptr ? nullptr : p.bias + first;
-          if (blocks_.packed_weights) {
-            args.a = p.packed + first * p.steps;
-            tiles_.packed[nv - 1][mr - 1](args);
-          } else {
-            for (int64_t r = 0; r < mr; ++r) rows[r] = p.weight + (first + r) * c_.weight_m;
-            tiles_.rows[nv - 1][mr - 1](args);
-          }
-        });
-      });
   }
 
   // From [phase][channel][image][row][column] to the destination: brings the columns of all phases together.
@@ -377,24 +372,6 @@ class Correlate {
 
 }  // namespace
 
-template <typename T>
-Plan plan_correlation(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  Correlate<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = Correlate<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {plan.blocks.packed_weights ? "outer_product_packed" : "outer_product_rows", p.dtype, plan.blocks.mr,
-                 plan.blocks.nv * outer_product<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-void run_correlation(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  Correlate<T>(p, plan.isa, plan.blocks).run(plan.workspace, CorrelationOperands<T>(p, operands), context);
-}
-
-template Plan plan_correlation<float>(const ConvProblem&, Isa);
-template Plan plan_correlation<double>(const ConvProblem&, Isa);
-template void run_correlation<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_correlation<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kDenseCorrelation = half<Correlate>();
 
 }  // namespace convext

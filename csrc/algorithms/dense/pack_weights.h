@@ -43,12 +43,12 @@ class WeightPacking {
   }
 
   // `weight` is the block's first number, `tiles` cuts its destination channels, k is the number of its source
-  // channels, `h` the wanted taps along h. `offsets` has room for max(k, 2) * taps numbers; `unused`, for MR, is
-  // where taps go that read nothing but padding.
+  // channels, `h` the wanted taps along h (in an output pass, all). `offsets` has room for max(k, 2) * taps numbers;
+  // `unused`, for MR, is where taps go that read nothing but padding.
   void pack(T* dst, const T* weight, const EvenSplit& tiles, int64_t k, const Axis& h, int64_t* offsets,
             T* unused) const {
-    if (c_.taps() > 1) return pack_phases(dst, weight, tiles, k, h, offsets, unused);
-    const int64_t steps = k * h.taps;
+    if (c_.taps() > 1 && !c_.output_pass) return pack_phases(dst, weight, tiles, k, h, offsets, unused);
+    const int64_t steps = k * h.taps * c_.kernel_w;
     if (c_.weight_m == 1) {
       for (int64_t i = 0; i < steps; ++i) offsets[i] = i * c_.weight_k;
       rows_.cut({dst, weight, offsets, steps, tiles.size, tiles.parts});

@@ -62,6 +62,10 @@ class WeightGrad {
     b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, std::max<int64_t>(1, blocks));
   }
 
+  KernelName kernel() const {
+    return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * tiles_.lanes};
+  }
+
   Workspace workspace() const { return {Partials(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
@@ -297,23 +301,6 @@ class WeightGrad {
 
 }  // namespace
 
-template <typename T>
-Plan plan_weight_grad(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  WeightGrad<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = WeightGrad<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"outer_product_rows", p.dtype, plan.blocks.mr, plan.blocks.nv * outer_product<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-void run_weight_grad(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  WeightGrad<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
-}
-
-template Plan plan_weight_grad<float>(const ConvProblem&, Isa);
-template Plan plan_weight_grad<double>(const ConvProblem&, Isa);
-template void run_weight_grad<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_weight_grad<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kDenseWeightGrad = half<WeightGrad>();
 
 }  // namespace convext
