@@ -14,16 +14,10 @@ const char* profitable(const ConvProblem& p, const Policy&) {
   return p.oc_per_group() > 8 ? "output channels fill the lanes" : nullptr;
 }
 
-Plan plan(const ConvProblem& p, const Policy& policy) {
-  return (p.dtype == DType::kFloat32 ? plan_pixel_sum<float> : plan_pixel_sum<double>)(p, policy.isa);
-}
-
-void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  (p.dtype == DType::kFloat32 ? run_pixel_sum<float> : run_pixel_sum<double>)(p, plan, operands, context);
-}
+using Grouped = Halves<kPixelSum, kPixelSum>;  // there is no other half
 
 }  // namespace
 
-extern const Algorithm kGrouped = {"grouped", supports, profitable, plan, run};
+extern const Algorithm kGrouped = {"grouped", supports, profitable, Grouped::plan, Grouped::run};
 
 }  // namespace convext

@@ -60,6 +60,8 @@ class PixelSum {
         std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, std::max<int64_t>(1, pixel_blocks(b)));
   }
 
+  KernelName kernel() const { return {.shape = "inner_product", .mr = blocks_.mr, .nr = blocks_.nv}; }
+
   Workspace workspace() const { return {Partials(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
@@ -216,23 +218,6 @@ class PixelSum {
 
 }  // namespace
 
-template <typename T>
-Plan plan_pixel_sum(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  PixelSum<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = PixelSum<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"inner_product", p.dtype, plan.blocks.mr, plan.blocks.nv, isa};
-  return plan;
-}
-
-template <typename T>
-void run_pixel_sum(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  PixelSum<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
-}
-
-template Plan plan_pixel_sum<float>(const ConvProblem&, Isa);
-template Plan plan_pixel_sum<double>(const ConvProblem&, Isa);
-template void run_pixel_sum<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_pixel_sum<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kPixelSum = half<PixelSum>();
 
 }  // namespace convext

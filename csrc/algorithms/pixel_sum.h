@@ -2,13 +2,10 @@
 // output channels would not fill the lanes. Depthwise and grouped convolution share it.
 #pragma once
 
-#include "algorithms/algorithm.h"
+#include "algorithms/half.h"
 
 namespace convext {
 
-template <typename T>
-Plan plan_pixel_sum(const ConvProblem& problem, Isa isa);
-template <typename T>
-void run_pixel_sum(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context);
+extern const Half kPixelSum;
 
 }  // namespace convext

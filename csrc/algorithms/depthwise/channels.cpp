@@ -33,26 +33,10 @@ const char* profitable(const ConvProblem& p, const Policy&) {
                                                                         : nullptr;
 }
 
-template <typename T>
-Plan plan_for(const ConvProblem& p, Isa isa) {
-  return p.pass == Pass::kWeightGrad ? plan_channel_weight_grad<T>(p, isa) : plan_channel_correlation<T>(p, isa);
-}
-
-template <typename T>
-void run_for(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  (p.pass == Pass::kWeightGrad ? run_channel_weight_grad<T> : run_channel_correlation<T>)(p, plan, operands, context);
-}
-
-Plan plan(const ConvProblem& p, const Policy& policy) {
-  return (p.dtype == DType::kFloat32 ? plan_for<float> : plan_for<double>)(p, policy.isa);
-}
-
-void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  (p.dtype == DType::kFloat32 ? run_for<float> : run_for<double>)(p, plan, operands, context);
-}
+using Channels = Halves<kChannelCorrelation, kChannelWeightGrad>;
 
 }  // namespace
 
-extern const Algorithm kDepthwiseChannels = {"depthwise_channels", supports, profitable, plan, run};
+extern const Algorithm kDepthwiseChannels = {"depthwise_channels", supports, profitable, Channels::plan, Channels::run};
 
 }  // namespace convext

@@ -46,9 +46,12 @@ class ChannelCorrelation {
           kernels_.lanes;
   }
 
+  KernelName kernel() const { return {.shape = "channel_stencil", .mr = blocks_.mr, .nr = kernels_.lanes}; }
+
   Workspace workspace() const { return {0, Scratch(*this, nullptr).bytes}; }
 
-  void run(const Workspace& workspace, const CorrelationOperands<T>& o, const Context& context) const {
+  void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
+    const CorrelationOperands<T> o(c_.problem(), operands);
     const EvenSplit rows = EvenSplit::of_at_most(h_.out, blocks_.rows),
                     cols = EvenSplit::of_at_most(w_.out, blocks_.cols),
                     images = EvenSplit::of_at_most(c_.n, blocks_.images),
@@ -241,23 +244,6 @@ class ChannelCorrelation {
 
 }  // namespace
 
-template <typename T>
-Plan plan_channel_correlation(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  ChannelCorrelation<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = ChannelCorrelation<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"channel_stencil", p.dtype, plan.blocks.mr, channel_stencil<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-void run_channel_correlation(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  ChannelCorrelation<T>(p, plan.isa, plan.blocks).run(plan.workspace, CorrelationOperands<T>(p, operands), context);
-}
-
-template Plan plan_channel_correlation<float>(const ConvProblem&, Isa);
-template Plan plan_channel_correlation<double>(const ConvProblem&, Isa);
-template void run_channel_correlation<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_channel_correlation<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kChannelCorrelation = half<ChannelCorrelation>();
 
 }  // namespace convext

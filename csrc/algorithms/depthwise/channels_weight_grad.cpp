@@ -46,6 +46,8 @@ class ChannelWeightGrad {
         1, items(b));
   }
 
+  KernelName kernel() const { return {.shape = "channel_weight_grad", .mr = blocks_.mr, .nr = kernels_.lanes}; }
+
   Workspace workspace() const {
     const int64_t sums = blocks_.chunks * groups_.count() * group_sums();
     return {align_up(static_cast<size_t>(sums) * sizeof(T)), Scratch(*this, nullptr).bytes};
@@ -184,23 +186,6 @@ class ChannelWeightGrad {
 
 }  // namespace
 
-template <typename T>
-Plan plan_channel_weight_grad(const ConvProblem& p, Isa isa) {
-  Plan plan;
-  ChannelWeightGrad<T>(p, isa, {}).plan(plan.blocks);
-  plan.workspace = ChannelWeightGrad<T>(p, isa, plan.blocks).workspace();
-  plan.kernel = {"channel_weight_grad", p.dtype, plan.blocks.mr, channel_stencil<T>(isa).lanes, isa};
-  return plan;
-}
-
-template <typename T>
-void run_channel_weight_grad(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  ChannelWeightGrad<T>(p, plan.isa, plan.blocks).run(plan.workspace, operands, context);
-}
-
-template Plan plan_channel_weight_grad<float>(const ConvProblem&, Isa);
-template Plan plan_channel_weight_grad<double>(const ConvProblem&, Isa);
-template void run_channel_weight_grad<float>(const ConvProblem&, const Plan&, const Operands&, const Context&);
-template void run_channel_weight_grad<double>(const ConvProblem&, const Plan&, const Operands&, const Context&);
+extern constexpr Half kChannelWeightGrad = half<ChannelWeightGrad>();
 
 }  // namespace convext

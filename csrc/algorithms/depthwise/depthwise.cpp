@@ -17,22 +17,15 @@ const char* profitable(const ConvProblem& p, const Policy&) {
   return p.oc_per_group() > 4 ? "many output channels a group fill a dense tile" : nullptr;
 }
 
-bool sums_pixels(const ConvProblem& p) { return p.pass == Pass::kWeightGrad && !reads_planes_in_place(p); }
-
-const Half& half_of(const ConvProblem& p) { return p.pass == Pass::kWeightGrad ? kPlaneWeightGrad : kPlaneCorrelation; }
-
-Plan plan(const ConvProblem& p, const Policy& policy) {
-  if (!sums_pixels(p)) return half_of(p).plan(p, policy.isa);
-  return (p.dtype == DType::kFloat32 ? plan_pixel_sum<float> : plan_pixel_sum<double>)(p, policy.isa);
+const Half& half_of(const ConvProblem& p) {
+  if (p.pass != Pass::kWeightGrad) return kPlaneCorrelation;
+  return reads_planes_in_place(p) ? kPlaneWeightGrad : kPixelSum;
 }
 
-void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
-  if (!sums_pixels(p)) return half_of(p).run(p, plan, operands, context);
-  (p.dtype == DType::kFloat32 ? run_pixel_sum<float> : run_pixel_sum<double>)(p, plan, operands, context);
-}
+using Depthwise = HalvesBy<half_of>;
 
 }  // namespace
 
-extern const Algorithm kDepthwise = {"depthwise", supports, profitable, plan, run};
+extern const Algorithm kDepthwise = {"depthwise", supports, profitable, Depthwise::plan, Depthwise::run};
 
 }  // namespace convext
