@@ -28,6 +28,15 @@ struct Axis {
     return taps > 0 && out > 0 && (offset0 < 0 || offset(taps - 1) + (out - 1) * stride >= in);
   }
 
+  // The positions inside the source that the destination positions [begin, begin + count) read.
+  struct Reads {
+    int64_t first, count;
+  };
+  Reads reads(int64_t begin, int64_t count) const {
+    const int64_t first = std::clamp<int64_t>(begin * stride + offset0, 0, in);
+    return {first, std::clamp<int64_t>((begin + count - 1) * stride + offset(taps - 1) + 1, first, in) - first};
+  }
+
   // Takes away the taps that read nothing but zeros for the destination positions [first, last).
   void drop_padding_taps(int64_t first, int64_t last) {
     while (taps > 0 && offset0 + (last - 1) * stride < 0) {
