@@ -1,6 +1,7 @@
 """Every algorithm, on every instruction set of the machine, on every problem that it does not refuse."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,13 @@ def test_the_grid_reaches_every_algorithm(algorithm: str) -> None:
     accepted = [problem for problem in grid.GRID if refusal(problem, algorithm) is None]
     assert len(accepted) >= 100
     assert {problem.dtype for problem in accepted} == {"f32", "f64"}
+
+
+@pytest.mark.parametrize("pass_", PASSES)
+def test_a_kernel_as_large_as_the_image_is_a_product_of_matrices(pass_: str) -> None:
+    problem = conv2d(8, 6, (4, 5), (4, 5), n=3).on(pass_)
+    last = replace(problem, input="nhwc", weight="nhwc", output="nhwc")
+    assert [_C.plan(str(p))["algorithm"] for p in (problem, last)] == ["pointwise"] * 2
 
 
 @pytest.mark.parametrize("pass_", PASSES)

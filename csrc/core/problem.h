@@ -59,7 +59,8 @@ struct ConvProblem {
 };
 
 // The same computation in the form that the algorithms expect: a kernel (k, 1) on images of width 1 becomes a
-// one-dimensional one, and a 1x1 kernel that moves nothing sees the image as one row.
+// one-dimensional one, a kernel as large as the image a 1x1 one whose channels are all its numbers, and a 1x1
+// kernel that moves nothing sees the image as one row.
 ConvProblem canonical(const ConvProblem& problem);
 
 // The problem as one line of name=value words; fields that have their default value are left out, the

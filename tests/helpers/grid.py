@@ -42,6 +42,8 @@ TWO_DIMENSIONAL = [
     conv2d(6, 6, (9, 8), (1, 5), padding=((0, 0), (2, 2))),
     conv2d(4, 6, (19, 1), (3, 1), padding=((1, 1), (0, 0))),
     conv2d(3, 2, (6, 5), (6, 5), n=3),  # one output pixel
+    conv2d(8, 6, (4, 5), (4, 5), g=2, n=3),
+    conv2d(3, 3, (7, 7), (7, 7), g=3, n=3),
     conv2d(2, 3, (3, 9), (3, 3), stride=(3, 3)),
     conv2d(8, 12, (9, 10), (3, 3), g=4, padding=SAME, n=2),
     conv2d(12, 9, (9, 10), (3, 3), g=3, stride=(2, 1), padding=SAME),
@@ -95,6 +97,8 @@ LAYOUTS = [
         conv2d(9, 6, (6, 7), (1, 1), n=2),
         conv2d(6, 6, (9, 8), (3, 3), g=6, stride=(2, 2), padding=SAME),
         conv2d(19, 19, (8, 17), (5, 5), g=19, padding=((2, 2), (2, 2)), n=2),
+        conv2d(7, 6, (3, 4), (3, 4), n=2),
+        conv2d(8, 6, (4, 4), (4, 4), g=2, n=2),
     )
 ]
 
