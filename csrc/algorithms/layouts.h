@@ -23,6 +23,12 @@ inline const char* needs_border_fold(const ConvProblem& p) {
              : nullptr;
 }
 
+// Of a canonical problem: whether its kernel has one tap, which keeps every pixel in its place.
+inline bool moves_nothing(const ConvProblem& p) {
+  return p.taps() == 1 && p.ih == 1 && p.oh == 1 && p.iw == p.ow && p.pad_top == 0 && p.pad_left == 0 &&
+         p.stride_w == 1;
+}
+
 inline const char* first_reason(const char* a, const char* b) { return a != nullptr ? a : b; }
 
 }  // namespace convext

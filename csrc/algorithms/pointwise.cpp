@@ -156,9 +156,7 @@ class OnePixel {
 bool one_pixel(const ConvProblem& p) { return p.output_pixels() == 1; }
 
 const char* supports(const ConvProblem& p) {
-  const bool moves_nothing =
-      p.taps() == 1 && p.ih == 1 && p.oh == 1 && p.iw == p.ow && p.pad_top == 0 && p.pad_left == 0 && p.stride_w == 1;
-  return moves_nothing ? needs_channels_first(p) : "not a 1x1 kernel that keeps every pixel in its place";
+  return moves_nothing(p) ? needs_channels_first(p) : "not a 1x1 kernel that keeps every pixel in its place";
 }
 
 const char* profitable(const ConvProblem& p, const Policy&) {

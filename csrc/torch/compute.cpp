@@ -18,6 +18,7 @@
 
 #include "algorithms/choose.h"
 #include "algorithms/convert_layout.h"
+#include "algorithms/layouts.h"
 #include "algorithms/tiling.h"
 #include "torch/fold.h"
 #include "torch/layout.h"
@@ -274,10 +275,8 @@ LayoutChoice choose_layout(const ConvProblem& problem, int64_t numbers, const Po
   // Pixels that nothing moves are images of one pixel, in either layout. Inner products of their channels serve few
   // output channels.
   const ConvProblem row = canonical(problem);
-  const bool moves_nothing = row.taps() == 1 && row.ih == 1 && row.oh == 1 && row.iw == row.ow && row.pad_top == 0 &&
-                             row.pad_left == 0 && row.stride_w == 1;
   constexpr int64_t kFewOutputs = 4;
-  if (moves_nothing && row.pass == Pass::kOutput && row.g == 1 && row.oc <= kFewOutputs) {
+  if (moves_nothing(row) && row.pass == Pass::kOutput && row.g == 1 && row.oc <= kFewOutputs) {
     last = row;
     last.n *= row.iw, last.iw = last.ow = 1;
     return {last, choose(last, policy), true};
