@@ -6,6 +6,9 @@
 // number from where it lies, or, if a tap reads the padding, from a padded copy of the block's rows. The
 // sums over chunks of pixels are kept apart, added in the order of the chunks and transposed to the weight's
 // layout. The chunks follow from the problem alone, so the result does not depend on the threads.
+//
+// A 1x1 kernel that moves nothing is symmetric: with input and output exchanged the sums lie in the weight's layout,
+// and the first chunk's are the weight's own memory.
 #include "algorithms/axis_cut.h"
 #include "algorithms/dense/dense.h"
 #include "algorithms/panel.h"
@@ -20,13 +23,14 @@ template <typename T>
 class WeightGrad {
  public:
   WeightGrad(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : p_(p),
+      : exchanged_(exchange(p)),
+        p_(exchanged_ ? exchanged(p) : p),
         blocks_(blocks),
         tiles_(outer_product<T>(isa)),
         transpose_(transpose<T>(isa)),
         row_kernels_(convext::rows<T>(isa)),
-        icg_(p.ic_per_group()),
-        ocg_(p.oc_per_group()),
+        icg_(p_.ic_per_group()),
+        ocg_(p_.oc_per_group()),
         rows_(icg_ * p.taps()),
         h_(output_axis(PaddingMode::kReplicate, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
         w_(output_axis(PaddingMode::kReplicate, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left)),
@@ -36,7 +40,7 @@ class WeightGrad {
   void plan(Blocks& b) const {
     const int64_t lanes = tiles_.lanes, vectors = ceil_div(ocg_, lanes);
     const Tile tile = best_tile(tiles_, false, rows_, vectors);
-    b.mr = tile.mr, b.nv = tile.nv;
+    b.mr = tile.mr, b.nv = tile.nv, b.chunks = 1;
 
     // Pixels: a slice [pixel][NR] of the transposed output stays in L1.
     const int64_t steps = std::min(kMaxSteps, kL1Bytes / (static_cast<int64_t>(sizeof(T)) * tile.nv * lanes));
@@ -66,9 +70,12 @@ class WeightGrad {
     return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * tiles_.lanes};
   }
 
-  Workspace workspace() const { return {Partials(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
+  Workspace workspace() const { return {Partials(*this, {}, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
-  void run(const Workspace& workspace, const Operands& o, const Context& context) const {
+  void run(const Workspace& workspace, const Operands& given, const Context& context) const {
+    Operands o = given;
+    if (exchanged_) std::swap(o.input, o.output);
+    const Partials sums(*this, o, context.shared());
     const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k);
     const EvenSplit oc = EvenSplit::of_at_most(ceil_div(ocg_, tiles_.lanes), blocks_.m / tiles_.lanes);
     const EvenSplit chunks{pixel_blocks(blocks_), blocks_.chunks};
@@ -80,14 +87,27 @@ class WeightGrad {
       t.block0 = chunks.begin(t.chunk), t.block1 = t.block0 + chunks.length(t.chunk);
       t.ic0 = ic.begin(ii), t.ic1 = t.ic0 + ic.length(ii);
       t.oc0 = oc.begin(oi) * tiles_.lanes, t.oc1 = std::min(ocg_, (oc.begin(oi) + oc.length(oi)) * tiles_.lanes);
-      sum_chunk(t, o, Partials(*this, context.shared()), Scratch(*this, context.of_thread(workspace, thread)));
+      sum_chunk(t, o, sums, Scratch(*this, context.of_thread(workspace, thread)));
     });
-    reduce(o, context);
+    reduce(sums, o, context);
   }
 
  private:
   // The same problem with other blocks.
   WeightGrad(const WeightGrad& other, const Blocks& blocks) : WeightGrad(other) { blocks_ = blocks; }
+
+  // Where the channels that would then be transposed for every pixel are not so many more that this costs as much as
+  // the transpose of the gradient: some five times as much for each weight as for a number of an image.
+  static bool exchange(const ConvProblem& p) {
+    const bool moves_nothing = p.taps() == 1 && p.ih == p.oh && p.iw == p.ow && p.stride_h == 1 && p.stride_w == 1 &&
+                               p.pad_top == 0 && p.pad_left == 0;
+    const int64_t icg = p.ic_per_group(), ocg = p.oc_per_group();
+    return moves_nothing && p.n * p.output_pixels() * (icg - ocg) <= 5 * icg * ocg;
+  }
+  static ConvProblem exchanged(ConvProblem p) {
+    std::swap(p.ic, p.oc);
+    return p;
+  }
 
   // Halves the block where it costs least; false if nothing is left to halve.
   static bool shrink(Blocks& b) {
@@ -132,18 +152,21 @@ class WeightGrad {
     }
   };
 
-  // The sums of each chunk, shared by all threads: [chunk][g][(ic, kh, kw)][oc] and [chunk][oc].
+  // The sums of each chunk, shared by all threads: [chunk][g][(ic, kh, kw)][oc] and [chunk][channel of the bias].
   struct Partials {
-    T* weight;
+    T *first, *others;
     double* bias;
     size_t bytes;
-    Partials(const WeightGrad& w, std::byte* memory) {
+    Partials(const WeightGrad& w, const Operands& o, std::byte* memory) {
       ScratchAllocator take(memory);
-      weight = take.array<T>(w.blocks_.chunks * w.p_.weight_count());
-      bias = take.array<double>(w.p_.bias ? w.blocks_.chunks * w.p_.oc : 0);
+      first = w.exchanged_ ? o.written<T>(o.weight) : take.array<T>(w.p_.weight_count());
+      others = take.array<T>((w.blocks_.chunks - 1) * w.p_.weight_count());
+      bias = take.array<double>(w.p_.bias ? w.blocks_.chunks * w.bias_channels() : 0);
       bytes = take.bytes();
     }
   };
+
+  int64_t bias_channels() const { return exchanged_ ? p_.ic : p_.oc; }
 
   // Input rows and columns that a block of output rows and columns reads.
   int64_t panel_rows(int64_t rows) const { return (rows - 1) * p_.stride_h + (p_.kh - 1) * p_.dilation_h + 1; }
@@ -162,15 +185,17 @@ class WeightGrad {
 
   AxisCut cut(const Axis& axis, int64_t largest) const { return {axis, apart_, largest}; }
 
-  T* partial(T* partials, int64_t chunk, int64_t g) const {
-    return partials + chunk * p_.weight_count() + g * rows_ * ocg_;
+  T* partial(const Partials& sums, int64_t chunk, int64_t g) const {
+    return (chunk == 0 ? sums.first : sums.others + (chunk - 1) * p_.weight_count()) + g * rows_ * ocg_;
   }
 
   void sum_chunk(const Task& t, const Operands& o, const Partials& sums, const Scratch& s) const {
-    if (p_.bias && t.ic0 == 0)
-      std::fill(sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc0, sums.bias + t.chunk * p_.oc + t.g * ocg_ + t.oc1,
-                0.0);
-    T* c = partial(sums.weight, t.chunk, t.g) + t.ic0 * p_.taps() * ocg_;
+    double* bias = sums.bias + t.chunk * bias_channels();
+    const bool sums_bias = p_.bias && (exchanged_ ? t.oc0 == 0 : t.ic0 == 0);
+    const int64_t bias0 = exchanged_ ? t.g * icg_ + t.ic0 : t.g * ocg_ + t.oc0,
+                  bias1 = exchanged_ ? t.g * icg_ + t.ic1 : t.g * ocg_ + t.oc1;
+    if (sums_bias) std::fill(bias + bias0, bias + bias1, 0.0);
+    T* c = partial(sums, t.chunk, t.g) + t.ic0 * p_.taps() * ocg_;
     if (apart_)  // a tap may meet no pixel of the first block, or of any
       for (int64_t r = 0; r < (t.ic1 - t.ic0) * p_.taps(); ++r)
         std::fill(c + r * ocg_ + t.oc0, c + r * ocg_ + t.oc1, T(0));
@@ -178,7 +203,7 @@ class WeightGrad {
       const PixelBlock px = pixel_block(block);
       const Start start = block == t.block0 && !apart_ ? Start::kZero : Start::kAdd;
       const T* base = input_block(t, px, static_cast<const T*>(o.input), s);
-      if (p_.bias && t.ic0 == 0) add_bias(t, px, static_cast<const T*>(o.output), sums.bias + t.chunk * p_.oc);
+      if (sums_bias) add_bias(px, static_cast<const T*>(exchanged_ ? o.input : o.output), bias0, bias1, bias);
       const EvenSplit v = EvenSplit::of_at_most(ceil_div(t.oc1 - t.oc0, tiles_.lanes), blocks_.nv);
       for (int64_t vi = 0; vi < v.parts; ++vi) {
         const int64_t j0 = t.oc0 + v.begin(vi) * tiles_.lanes, pitch = v.length(vi) * tiles_.lanes;
@@ -256,39 +281,40 @@ class WeightGrad {
       for (int64_t kw = px.w.tap; kw < px.w.tap + px.w.taps; ++kw) product(kh * p_.kw + kw, p_.taps(), channels);
   }
 
-  void add_bias(const Task& t, const PixelBlock& px, const T* output, double* sums) const {
+  void add_bias(const PixelBlock& px, const T* output, int64_t first, int64_t last, double* sums) const {
     each_line(px, [&](int64_t image, int64_t at, int64_t count, int64_t) {
-      for (int64_t oc = t.g * ocg_ + t.oc0; oc < t.g * ocg_ + t.oc1; ++oc)
-        sums[oc] += row_kernels_.sum(output + (image * p_.oc + oc) * p_.output_pixels() + at, count);
+      for (int64_t c = first; c < last; ++c)
+        sums[c] += row_kernels_.sum(output + (image * bias_channels() + c) * p_.output_pixels() + at, count);
     });
   }
 
   // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout.
-  void reduce(const Operands& o, const Context& context) const {
-    const Partials sums(*this, context.shared());
+  void reduce(const Partials& sums, const Operands& o, const Context& context) const {
     T* weight = o.written<T>(o.weight);
     const EvenSplit m = EvenSplit::of_at_most(rows_, kReduceRows);
-    parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
-      const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
-      T* sum = partial(sums.weight, 0, g) + first * ocg_;
-      for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) {
-        const T* part = partial(sums.weight, chunk, g) + first * ocg_;
-        for (int64_t i = 0; i < count * ocg_; ++i) sum[i] += part[i];
-      }
-      transpose_(sum, ocg_, count, ocg_, weight + g * rows_ * ocg_ + first, rows_);
-    });
+    if (!exchanged_ || blocks_.chunks > 1)
+      parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
+        const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
+        T* sum = partial(sums, 0, g) + first * ocg_;
+        for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) {
+          const T* part = partial(sums, chunk, g) + first * ocg_;
+          for (int64_t i = 0; i < count * ocg_; ++i) sum[i] += part[i];
+        }
+        if (!exchanged_) transpose_(sum, ocg_, count, ocg_, weight + g * rows_ * ocg_ + first, rows_);
+      });
     if (!p_.bias) return;
     T* bias = o.written<T>(o.bias);
-    for (int64_t c = 0; c < p_.oc; ++c) {
+    for (int64_t c = 0; c < bias_channels(); ++c) {
       double sum = 0;
-      for (int64_t chunk = 0; chunk < blocks_.chunks; ++chunk) sum += sums.bias[chunk * p_.oc + c];
+      for (int64_t chunk = 0; chunk < blocks_.chunks; ++chunk) sum += sums.bias[chunk * bias_channels() + c];
       bias[c] = static_cast<T>(sum);
     }
   }
 
   static constexpr int64_t kReduceRows = 64;
 
-  const ConvProblem& p_;
+  const bool exchanged_;  // are input and output?
+  const ConvProblem p_;
   Blocks blocks_;
   const OuterProductTiles<T>& tiles_;
   TransposeFn<T> transpose_;
