@@ -39,7 +39,8 @@ class Correlate {
     const auto vectors = [&](int64_t pixels) { return ceil_div(pixels, lanes); };
 
     // Cycles of one source channel and image: padded vectors at the end of each line, weights that come from
-    // beyond L2 for every block of pixels, and copying.
+    // beyond L2 for every block of pixels, and copying: by each block of destination channels, whose results of
+    // several images stay near.
     double best_cycles = 0;
     const bool streamed = c_.m * c_.k * c_.taps() * static_cast<int64_t>(sizeof(T)) > 2 * l2_bytes(isa_);
     const double weight_cycles = streamed ? static_cast<double>(c_.m * th * tw) * sizeof(T) / kStreamedBytes : 0;
@@ -47,9 +48,11 @@ class Correlate {
       const Tile t = best_tile(tiles_, true, c_.m, vectors(length));
       const double product =
           product_cycles(EvenSplit::of_at_most(c_.m, t.mr), EvenSplit::of_at_most(vectors(length), t.nv));
+      const int64_t result = c_.m * length * static_cast<int64_t>(sizeof(T)),
+                    copiers = images > 1 ? ceil_div(result, kMaxResultBytes) : 1;
       const double cycles =
           (product * static_cast<double>(lines * th * tw) + weight_cycles) / static_cast<double>(images) +
-          static_cast<double>(copies * h.out) * (kRowCycles + kNumberCycles * static_cast<double>(w.out));
+          static_cast<double>(copies * copiers * h.out) * (kRowCycles + kNumberCycles * static_cast<double>(w.out));
       if (best_cycles != 0 && cycles >= best_cycles) return;
       best_cycles = cycles, b.arrangement = arrangement, b.images = images;
     };
