@@ -8,6 +8,7 @@ lanes are in test_channel_kernels.py.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -147,7 +148,7 @@ def test_stencil(kernel: Kernel, side: str) -> None:
                 for w in range(taps_w):
                     want += weight[h, w] * x[h:, w:][:rows, :columns]
             kernel.run(
-                x=x, x_pitch=width, offset=offset, weight=weight, taps=taps_h * taps_w,
+                x=x, x_pitch=width, x_step=1, offset=offset, weight=weight, taps=taps_h * taps_w,
                 y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, accumulate=accumulate,
             )  # fmt: skip
             np.testing.assert_array_equal(y, want)
@@ -158,19 +159,19 @@ def test_stencil(kernel: Kernel, side: str) -> None:
 def test_stencil_at_the_edges(kernel: Kernel, side: str) -> None:
     """Taps beyond the rows of x read zeros, however far beyond."""
     rng = np.random.default_rng(0)
-    for columns in range(1, 2 * kernel.nr + 2):
-        width, rows = max(1, columns + int(rng.integers(-3, 4))), 1 + columns % 5
-        for column in ((-1, 0, 1), (-2 * kernel.lanes - 3, -kernel.lanes, kernel.lanes + 2)):
+    far = 3 * kernel.lanes
+    for columns, step in itertools.product(range(1, 2 * kernel.nr + 2), (1, 2)):
+        width, rows = max(1, columns * step + int(rng.integers(-3, 4))), 1 + columns % 5
+        for column in ((-1, 0, 1), (0, 1), (-2 * kernel.lanes - 3, -kernel.lanes, kernel.lanes + 2)):
             x = integers(rng, kernel, side, rows, width)
             weight = integers(rng, kernel, side, len(column))
             y = nans(kernel, side, rows, columns)
-            padded = np.pad(x, ((0, 0), (3 * kernel.lanes, columns + 3 * kernel.lanes)))
+            padded = np.pad(x, ((0, 0), (far, 2 * columns + far)))
             want = 3 + sum(
-                w * padded[:, 3 * kernel.lanes + c :][:, :columns]
-                for w, c in zip(weight, column, strict=True)
+                w * padded[:, far + c :: step][:, :columns] for w, c in zip(weight, column, strict=True)
             )
             kernel.run(
-                x=x, x_pitch=width, offset=offsets(column), column=offsets(column), width=width,
+                x=x, x_pitch=width, x_step=step, offset=offsets(column), column=offsets(column), width=width,
                 weight=weight, taps=len(column), y=y, y_pitch=columns, rows=rows, columns=columns, bias=3,
             )  # fmt: skip
             np.testing.assert_array_equal(y, want)
@@ -183,7 +184,12 @@ def test_stencil_grad(kernel: Kernel, side: str) -> None:
     rng = np.random.default_rng(0)
     taps_h, taps_w, images, far = kernel.mr, kernel.nr, 2, 3 * kernel.lanes
     for columns in range(1, 2 * kernel.lanes + 2):
-        for step_h, step_w, dilation_h, dilation_w in ((1, 1, 1, 1), (2, 2, 1, 1), (1, 1, 2, 3), (1, 2, 1, 2)):
+        for step_h, step_w, dilation_h, dilation_w in (
+            (1, 1, 1, 1),
+            (2, 2, 1, 1),
+            (1, 1, 2, 3),
+            (1, 2, 1, 2),
+        ):
             rows = 1 + columns % 9
             height = max(1, (rows - 1) * step_h + (taps_h - 1) * dilation_h + int(rng.integers(-3, 3)))
             width = max(1, (columns - 1) * step_w + (taps_w - 1) * dilation_w + int(rng.integers(-5, 5)))

@@ -74,8 +74,8 @@ void run_inner_product(InnerProductFn<T> fn, const Fields& fields) {
 template <typename T>
 void run_stencil(StencilFn<T> fn, const Fields& fields) {
   StencilArgs<T> args{};
-  fields.get("x", args.x), fields.get("x_pitch", args.x_pitch), fields.get("offset", args.offset);
-  fields.get("column", args.column), fields.get("width", args.width);
+  fields.get("x", args.x), fields.get("x_pitch", args.x_pitch), fields.get("x_step", args.x_step);
+  fields.get("offset", args.offset), fields.get("column", args.column), fields.get("width", args.width);
   fields.get("weight", args.weight), fields.get("taps", args.taps);
   fields.get("y", args.y), fields.get("y_pitch", args.y_pitch), fields.get("rows", args.rows);
   fields.get("columns", args.columns), fields.get("bias", args.bias), fields.get("accumulate", args.accumulate);

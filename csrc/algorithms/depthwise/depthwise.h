@@ -5,6 +5,9 @@
 
 namespace convext {
 
+// Masks of lanes are made of columns in 32 bits: wider rows are copied.
+inline constexpr int64_t kMaskColumns = 1 << 29;
+
 extern const Half kPlaneCorrelation, kPlaneWeightGrad;
 
 // Does kPlaneWeightGrad compute it: zeros as padding, and steps along rows that vectors can take? The weight gradient

@@ -1,6 +1,6 @@
 // Depthwise convolution plane by plane (kernels/stencil): every destination plane is a sum of shifted source planes. A
-// task owns some rows of a plane. Their source rows are read where they lie, with masks at the edges; those of a
-// strided convolution, or whose edges are not zeros, are copied once into a panel that is small enough for L1.
+// task owns some rows of a plane. Their source rows are read where they lie, with masks at the edges; those of steps
+// above 2, or whose edges are not zeros, are copied once into a panel that is small enough for L1.
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/depthwise.h"
 #include "algorithms/panel.h"
@@ -60,6 +60,12 @@ class PlaneCorrelation {
  private:
   static constexpr int64_t kPixelsPerTask = 8192;
 
+  // Rows that are read where they lie, without a panel.
+  bool in_place(const Axis& w) const {
+    return c_.padding_mode == PaddingMode::kZeros && w.stride <= 2 &&
+           std::max({w.in, w.out, std::abs(w.offset0), std::abs(w.offset(w.taps))}) < kMaskColumns;
+  }
+
   struct Block {
     int64_t r0, rows, c0, cols;
   };
@@ -85,7 +91,7 @@ class PlaneCorrelation {
           w(s.c_.axis_w(phase_w)),
           block{b.r0, std::min(b.rows, h.out - b.r0), b.c0, std::min(b.cols, w.out - b.c0)},
           shape(h, w, block.rows, block.cols, Arrangement::kShifts),
-          in_place(s.c_.padding_mode == PaddingMode::kZeros && w.stride == 1),
+          in_place(s.in_place(w)),
           offset(taps),
           column(taps + h.taps * w.taps),
           run(row_runs),
@@ -93,7 +99,7 @@ class PlaneCorrelation {
       for (int64_t th = 0, t = 0; th < h.taps; ++th)
         for (int64_t tw = 0; tw < w.taps; ++tw, ++t) {
           offset[t] = in_place ? h.offset(th) * s.c_.in_w + w.offset(tw) : shape.tap_offset(th, tw);
-          column[t] = block.c0 + w.offset(tw);
+          column[t] = block.c0 * w.stride + w.offset(tw);
         }
       if (!in_place && !empty()) run[runs++] = {0, block.rows, 0, h.taps};
       if (!in_place) return;
@@ -109,7 +115,6 @@ class PlaneCorrelation {
       }
     }
     bool empty() const { return block.rows <= 0 || block.cols <= 0; }
-    bool reads_edges() const { return w.offset0 + block.c0 < 0 || w.offset(w.taps - 1) + block.c0 + block.cols > w.in; }
   };
 
   struct Scratch {
@@ -159,6 +164,7 @@ class PlaneCorrelation {
     const int64_t g = plane % c_.g;
     StencilArgs<T> args{};
     args.x_pitch = p.in_place ? c_.in_w * p.h.stride : p.shape.row_pitch();
+    args.x_step = p.in_place ? p.w.stride : 1;
     args.width = c_.in_w, args.y_pitch = y_pitch, args.columns = p.block.cols;
     args.bias = o.bias == nullptr ? T(0) : o.bias[g * c_.m + m];
     for (int64_t k = 0; k < c_.k; ++k) {
@@ -167,7 +173,7 @@ class PlaneCorrelation {
           m > 0 && c_.k == 1 && c_.phases_h * c_.phases_w == 1;  // the last channel's panel still serves
       if (!p.in_place && !packed)
         p.shape.pack(s.panel, source, c_.in_h, c_.in_w, 1, p.block.r0, p.block.c0, c_.padding_mode, rows_);
-      const T* x = p.in_place ? source + p.block.r0 * p.h.stride * c_.in_w + p.block.c0 : s.panel;
+      const T* x = p.in_place ? source + p.block.r0 * p.h.stride * c_.in_w + p.block.c0 * p.w.stride : s.panel;
       const T* weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + k * c_.weight_k;
       T* to = s.weight;
       for (int64_t th = 0; th < p.h.taps; ++th)
@@ -177,7 +183,7 @@ class PlaneCorrelation {
       for (const RowRun* run = p.run; run < p.run + p.runs; ++run) {
         const int64_t tap = run->first * p.w.taps;
         args.offset = p.offset + tap, args.weight = s.weight + tap, args.taps = (run->last - run->first) * p.w.taps;
-        args.column = p.in_place && p.reads_edges() ? p.column + tap : nullptr;
+        args.column = p.in_place ? p.column + tap : nullptr;
         args.x = x + run->row * args.x_pitch, args.y = y + run->row * y_pitch, args.rows = run->rows;
         kernel_.fn(args);
       }

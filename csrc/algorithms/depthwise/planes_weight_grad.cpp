@@ -167,11 +167,9 @@ class PlaneWeightGrad {
 
 }  // namespace
 
-// (Masks are made of columns in 32 bits.)
 bool reads_planes_in_place(const ConvProblem& p) {
-  constexpr int64_t kWide = 1 << 29;
   return p.padding_mode == PaddingMode::kZeros && p.stride_w <= 2 &&
-         std::max({p.iw, p.ow, p.kw * p.dilation_w, std::abs(p.pad_left)}) < kWide;
+         std::max({p.iw, p.ow, p.kw * p.dilation_w, std::abs(p.pad_left)}) < kMaskColumns;
 }
 
 extern constexpr Half kPlaneWeightGrad = half<PlaneWeightGrad>();

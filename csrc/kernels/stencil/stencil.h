@@ -1,11 +1,11 @@
 // The stencil micro-kernel: one plane of a depthwise convolution. Rows of the output stay in registers
 // while all taps are summed; a tap is an offset into the (padded) input plane and a number.
 //
-//   y[r * y_pitch + j]  =  bias + sum_{t < taps}  weight[t] * x[offset[t] + r * x_pitch + j]
+//   y[r * y_pitch + j]  =  bias + sum_{t < taps}  weight[t] * x[offset[t] + r * x_pitch + j * x_step]
 //                                                          r < rows, j < columns
 //
-// where `column` is given, over the taps with 0 <= column[t] + j < width: rows of x that lie between other rows are
-// read without a copy that has edges.
+// where `column` is given, over the taps with 0 <= column[t] + j * x_step < width: rows of x that lie between other
+// rows are read without a copy that has edges. x_step is 1 or 2; columns fit 31 bits.
 //
 // Memory: nothing needs alignment; exactly the numbers of the formula are read and written. y must not
 // overlap x. Taps are summed in their order, whatever the tile.
@@ -18,7 +18,7 @@ namespace convext {
 template <typename T>
 struct StencilArgs {
   const T* x;
-  int64_t x_pitch;
+  int64_t x_pitch, x_step;
   const int64_t* offset;
   const int64_t* column;  // of x, that y's column 0 reads; or null
   int64_t width;          // of x
