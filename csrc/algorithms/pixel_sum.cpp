@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "algorithms/chunks.h"
 #include "algorithms/panel.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
@@ -86,14 +87,13 @@ class PixelSum {
                     biases == nullptr ? nullptr : biases + chunk * p_.oc);
       }
     });
-    if (apart) add_chunks(weights, p_.weight_count(), o.written<T>(o.weight));
-    if (!p_.bias) return;
-    T* bias = o.written<T>(o.bias);
-    for (int64_t oc = 0; oc < p_.oc; ++oc) {
-      double sum = 0;
-      for (int64_t chunk = 0; chunk < blocks_.chunks; ++chunk) sum += biases[chunk * p_.oc + oc];
-      bias[oc] = static_cast<T>(sum);
+    if (apart) {
+      T* sum = o.written<T>(o.weight);
+      const int64_t count = p_.weight_count();
+      std::copy_n(weights, count, sum);
+      add_chunks(sum, weights + count, count, blocks_.chunks, count);
     }
+    if (p_.bias) add_bias_chunks(o.written<T>(o.bias), biases, blocks_.chunks, p_.oc);
   }
 
  private:
@@ -200,12 +200,6 @@ class PixelSum {
     for (int64_t i = 0; i < px.images; ++i)
       for (int64_t oc = 0; oc < ocg_; ++oc)
         bias[g * ocg_ + oc] += row_kernels_.sum(output + (i * p_.oc + oc) * p_.output_pixels(), px.rows * px.cols);
-  }
-
-  void add_chunks(const T* partials, int64_t count, T* sum) const {
-    std::copy_n(partials, count, sum);
-    for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk)
-      for (int64_t i = 0; i < count; ++i) sum[i] += partials[chunk * count + i];
   }
 
   const ConvProblem& p_;

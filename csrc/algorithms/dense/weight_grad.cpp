@@ -10,7 +10,9 @@
 // A 1x1 kernel that moves nothing is symmetric: with input and output exchanged the sums lie in the weight's layout,
 // and the first chunk's are the weight's own memory.
 #include "algorithms/axis_cut.h"
+#include "algorithms/chunks.h"
 #include "algorithms/dense/dense.h"
+#include "algorithms/layouts.h"
 #include "algorithms/panel.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
@@ -99,10 +101,8 @@ class WeightGrad {
   // Where the channels that would then be transposed for every pixel are not so many more that this costs as much as
   // the transpose of the gradient: some five times as much for each weight as for a number of an image.
   static bool exchange(const ConvProblem& p) {
-    const bool moves_nothing = p.taps() == 1 && p.ih == p.oh && p.iw == p.ow && p.stride_h == 1 && p.stride_w == 1 &&
-                               p.pad_top == 0 && p.pad_left == 0;
     const int64_t icg = p.ic_per_group(), ocg = p.oc_per_group();
-    return moves_nothing && p.n * p.output_pixels() * (icg - ocg) <= 5 * icg * ocg;
+    return moves_nothing(p) && p.n * p.output_pixels() * (icg - ocg) <= 5 * icg * ocg;
   }
   static ConvProblem exchanged(ConvProblem p) {
     std::swap(p.ic, p.oc);
@@ -296,19 +296,10 @@ class WeightGrad {
       parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
         const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
         T* sum = partial(sums, 0, g) + first * ocg_;
-        for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) {
-          const T* part = partial(sums, chunk, g) + first * ocg_;
-          for (int64_t i = 0; i < count * ocg_; ++i) sum[i] += part[i];
-        }
+        add_chunks(sum, partial(sums, 1, g) + first * ocg_, p_.weight_count(), blocks_.chunks, count * ocg_);
         if (!exchanged_) transpose_(sum, ocg_, count, ocg_, weight + g * rows_ * ocg_ + first, rows_);
       });
-    if (!p_.bias) return;
-    T* bias = o.written<T>(o.bias);
-    for (int64_t c = 0; c < bias_channels(); ++c) {
-      double sum = 0;
-      for (int64_t chunk = 0; chunk < blocks_.chunks; ++chunk) sum += sums.bias[chunk * bias_channels() + c];
-      bias[c] = static_cast<T>(sum);
-    }
+    if (p_.bias) add_bias_chunks(o.written<T>(o.bias), sums.bias, blocks_.chunks, bias_channels());
   }
 
   static constexpr int64_t kReduceRows = 64;

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "algorithms/channel_panel.h"
+#include "algorithms/chunks.h"
 #include "algorithms/winograd/tile_grid.h"
 #include "algorithms/winograd/winograd.h"
 #include "core/parallel.h"
@@ -257,10 +258,7 @@ class WinogradWeightGrad {
     parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
       const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
       T* sum = partials + (g * rows + first) * row;
-      for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) {
-        const T* part = sum + chunk * partial_count();
-        for (int64_t i = 0; i < count * row; ++i) sum[i] += part[i];
-      }
+      add_chunks(sum, sum + partial_count(), partial_count(), blocks_.chunks, count * row);
       T* to = weight + g * ocg * rows;
       if (p_.weight_layout == Layout::kChannelsFirst) return transpose_(sum, row, count, ocg, to + first, rows);
       const int64_t taps = p_.taps();
