@@ -46,6 +46,13 @@ def test_exact_on_integers(problem: Problem, algorithm: str, isa: str) -> None:
             check_exact(result, wanted)
 
 
+@cases([grid.LONG_ROWS.on("weight_grad", dtype, bias=1) for dtype in ("f32", "f64")], DIRECT)
+def test_the_bias_is_exact_where_blocks_hold_part_of_a_row(problem: Problem, algorithm: str, isa: str) -> None:
+    operands, expected = given(problem, "integers")
+    for result, wanted in zip(run(problem, operands, algorithm=algorithm, isa=isa), expected, strict=True):
+        check_exact(result, wanted)
+
+
 @pytest.mark.parametrize("data", ("zero-mean", "positive"))
 @cases(grid.GRID)
 def test_error_bound(problem: Problem, algorithm: str, isa: str, data: str) -> None:

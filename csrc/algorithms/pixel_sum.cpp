@@ -46,8 +46,9 @@ class PixelSum {
     };
     const int64_t l1 = kL1Bytes / static_cast<int64_t>(sizeof(T)), l2 = kL2Bytes / 2 / static_cast<int64_t>(sizeof(T));
     b.cols = flat ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
+    // A block of part of a row has one row, so that its pixels adjoin.
     b.rows = 1;
-    while (b.rows < p_.oh && plane(b.rows + 1, b.cols) <= l1) ++b.rows;
+    while (b.cols == p_.ow && b.rows < p_.oh && plane(b.rows + 1, b.cols) <= l1) ++b.rows;
     b.rows = EvenSplit::of_at_most(p_.oh, b.rows).largest();
     b.images = b.rows < p_.oh || b.cols < p_.ow
                    ? 1

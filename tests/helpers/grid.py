@@ -111,6 +111,8 @@ WIDE_DILATION = [
     conv2d(4, 5, (7, 8), (2, 3), dilation=(12, 5), padding=((12, 12), (9, 2))),  # pixels without a tap
 ]
 
+LONG_ROWS = conv2d(2, 3, (3, 4200), (1, 3), padding=((0, 0), (1, 1)))
+
 # One dimension at a time, from one to beyond two of the widest register tiles.
 WIDTHS = (*range(1, 19), 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 95, 96, 97, 127, 128, 129, 131)
 CHANNELS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 19, 27, 28, 29, 32, 33, 48, 49, 65)
