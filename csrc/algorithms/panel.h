@@ -3,6 +3,7 @@
 // edges (zeros, reflected, replicated, wrapped) and strides.
 #pragma once
 
+#include <cstdlib>
 #include <cstring>
 
 #include "algorithms/axis.h"
@@ -34,7 +35,14 @@ struct PlaneBlock {
 
 template <typename T>
 void copy_block(T* dst, int64_t dst_pitch, const PlaneBlock<T>& b, PaddingMode mode, const RowKernels<T>& kernels) {
-  if (mode == PaddingMode::kZeros) {
+  const bool adjoin = b.cols == b.width && dst_pitch == b.width && b.row_step == 1 && b.col_step == 1;
+  if (mode == PaddingMode::kZeros && adjoin && 4 * std::abs(b.col) <= b.width) {
+    // Whole rows a little to the side: one row of the whole plane, but for the ends of rows that came from others.
+    kernels.copy({dst, 0, b.plane, 0, 1, b.row * b.width + b.col, 1, b.rows * b.width, b.height * b.width});
+    const int64_t end = b.col < 0 ? 0 : b.width - b.col;
+    for (int64_t i = 0; i < std::abs(b.col); ++i)
+      for (int64_t r = 0; r < b.rows; ++r) dst[r * dst_pitch + end + i] = 0;
+  } else if (mode == PaddingMode::kZeros) {
     const int64_t first = b.row < 0 ? std::min(b.rows, ceil_div(-b.row, b.row_step)) : 0;
     const int64_t last =
         b.row < b.height ? std::max(first, std::min(b.rows, ceil_div(b.height - b.row, b.row_step))) : first;

@@ -228,7 +228,7 @@ class Correlate {
   int64_t block_channels() const { return std::max<int64_t>(1, blocks_.m / c_.shuffle_w) * c_.shuffle_w; }
 
   struct Scratch {
-    int64_t *a_offset, *b_offset;
+    int64_t *a_offset, *b_offset, *taps;  // taps: of each phase along w
     T *result, *bias, *weights, *unused, *panel;
     size_t bytes;
     Scratch(const Correlate& s, std::byte* memory) {
@@ -244,6 +244,7 @@ class Correlate {
       ScratchAllocator take(memory);
       a_offset = take.array<int64_t>(std::max<int64_t>(s.blocks_.k, 2) * c.taps());
       b_offset = take.array<int64_t>(s.blocks_.k * c.taps());
+      taps = take.array<int64_t>(c.phases_w);
       result = take.array<T>(s.gathered() ? c.phases_w * s.result_count() : 0);
       bias = take.array<T>(s.shuffled() ? s.block_channels() : 0);
       weights = take.array<T>(
@@ -285,7 +286,8 @@ class Correlate {
     product.length = panel.line_length();
     product.b_line = panel.row_pitch();
     product.c_line = gathered() ? cols : c_.out_w;
-    product.a_offset = s.a_offset, product.b_offset = s.b_offset, product.b = s.panel;
+    product.b = s.panel;
+    list_steps(h, all_w, panel, s);
 
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
     for (int64_t ki = 0; ki < k.parts; ++ki) {
@@ -303,25 +305,38 @@ class Correlate {
       }
       product.next_source = product.next_weights = {};
       if (ki + 1 < k.parts) read_ahead(product, t, h, all_w, source, weight, k.begin(ki + 1), k.length(ki + 1));
+      product.a_offset = s.a_offset, product.b_offset = s.b_offset;
       for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
-        const Axis w = apart_ ? all_w : c_.axis_w(pw);
-        const int64_t shift = c_.phases_w > 1 ? w.offset0 - all_w.offset0 : 0;
-        const int64_t shift_step = c_.phases_w > 1 ? w.offset_step : 1;
-        product.steps = 0;
-        for (int64_t i = 0; i < channels; ++i)
-          for (int64_t th = 0; th < h.taps; ++th)
-            for (int64_t tw = 0; tw < w.taps; ++tw, ++product.steps) {
-              s.b_offset[product.steps] = i * panel.channel_pitch() + panel.tap_offset(th, shift + tw * shift_step);
-              s.a_offset[product.steps] =
-                  i * c_.weight_k + (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
-            }
+        product.steps = channels * s.taps[pw];
         product.c = gathered() ? s.result + pw * result_count()
                                : plane + t.m0 * c_.out_pixels() + t.h.first * c_.out_w + t.w.first;
         product.multiply();
         product.packed += t.m * product.steps;
+        product.a_offset += blocks_.k * s.taps[pw], product.b_offset += blocks_.k * s.taps[pw];
       }
     }
     if (gathered()) scatter(t, h, rows, cols, s.result, plane);
+  }
+
+  // Where the steps of a block of source channels read, channel by channel; of each phase along w.
+  void list_steps(const Axis& h, const Axis& all_w, const PanelShape& panel, const Scratch& s) const {
+    int64_t step = 0;
+    for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
+      const Axis w = apart_ ? all_w : c_.axis_w(pw);
+      const int64_t shift = c_.phases_w > 1 ? w.offset0 - all_w.offset0 : 0;
+      const int64_t shift_step = c_.phases_w > 1 ? w.offset_step : 1;
+      const int64_t taps = h.taps * w.taps, end = step + blocks_.k * taps;
+      for (int64_t th = 0; th < h.taps; ++th)
+        for (int64_t tw = 0; tw < w.taps; ++tw, ++step) {
+          s.b_offset[step] = panel.tap_offset(th, shift + tw * shift_step);
+          s.a_offset[step] = (h.tap0 + th * h.tap_step) * c_.kernel_w + w.tap0 + tw * w.tap_step;
+        }
+      for (; step < end; ++step) {
+        s.b_offset[step] = s.b_offset[step - taps] + panel.channel_pitch();
+        s.a_offset[step] = s.a_offset[step - taps] + c_.weight_k;
+      }
+      s.taps[pw] = taps;
+    }
   }
 
   // What the next block of source channels, k of them from k0 on, will read: rows of planes, and weights that are read
