@@ -46,14 +46,6 @@ struct Axis {
     }
     while (taps > 0 && offset(taps - 1) + first * stride >= in) --taps;
   }
-  // Is there a tap that reads nothing but zeros for a good part of the destination, by wide dilation? (Where taps are
-  // close, blocks of rows that have other taps would be too small.)
-  bool much_padding() const {
-    if (offset_step < 4) return false;
-    const int64_t before = std::max<int64_t>(0, -offset0),
-                  after = std::max<int64_t>(0, offset(taps - 1) + (out - 1) * stride + 1 - in);
-    return 4 * std::max(before, after) > out * stride;
-  }
 };
 
 // The axis of an output pass.

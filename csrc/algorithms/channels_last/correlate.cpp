@@ -25,7 +25,7 @@ class PixelCorrelation {
         tiles_(outer_product<T>(isa)),
         transpose_(transpose<T>(isa)),
         rows_(rows<T>(isa)),
-        by_tap_(!product_.in_place() && c_.k >= (product_.much_padding() ? kManyChannels / 2 : kManyChannels)) {}
+        by_tap_(!product_.in_place() && c_.k >= (product_.wide_dilation() ? kManyChannels / 2 : kManyChannels)) {}
 
   PixelCorrelation(const PixelCorrelation&) = delete;
 
@@ -139,7 +139,7 @@ class PixelCorrelation {
     return EvenSplit::of_at_most(steps, several ? max_steps() : std::clamp(ceil_div(steps, 2), kMinSteps, max_steps()));
   }
 
-  bool leaves_out_taps() const { return by_tap_ && product_.much_padding(); }
+  bool leaves_out_taps() const { return by_tap_ && product_.wide_dilation(); }
   PixelPanel panel(const Blocks& b, int64_t channels) const {
     return PixelPanel(product_.all_h, product_.all_w, b.rows, b.cols, channels);
   }

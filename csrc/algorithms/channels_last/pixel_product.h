@@ -2,6 +2,7 @@
 // columns, taps and source channels the steps.
 #pragma once
 
+#include "algorithms/axis_cut.h"
 #include "algorithms/channels_last/channels_last.h"
 #include "algorithms/correlation.h"
 #include "kernels/rows/rows.h"
@@ -44,9 +45,7 @@ struct PixelProduct {
   int64_t phases() const { return c.phases_h * phases_w(); }
   int64_t out_w() const { return c.out_w / pixels; }
   bool in_place() const { return !all_h.reads_outside() && !all_w.reads_outside(); }
-  bool much_padding() const {
-    return c.padding_mode == PaddingMode::kZeros && (all_h.much_padding() || all_w.much_padding());
-  }
+  bool wide_dilation() const { return much_padding(c.padding_mode, all_h, all_w); }
 
   template <typename F>
   void each_phase(const F& f) const {

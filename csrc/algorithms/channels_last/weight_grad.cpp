@@ -7,6 +7,7 @@
 // transposed in the end. The lanes' image is copied, so that what a tile reads stays in L1.
 #include "algorithms/channels_last/channels_last.h"
 #include "algorithms/channels_last/pixel_panel.h"
+#include "algorithms/chunks.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -289,11 +290,9 @@ class PixelWeightGrad {
     const EvenSplit pieces = EvenSplit::of_at_most(p_.weight_count(), kReducedAtOnce);
     if (blocks_.chunks > 1)
       parallel_for(context.threads, pieces.parts, [&](int64_t piece, int) {
-        T* sum = sums.first + pieces.begin(piece);
-        for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk) {
-          const T* part = partial(sums, chunk, 0) + pieces.begin(piece);
-          for (int64_t i = 0; i < pieces.length(piece); ++i) sum[i] += part[i];
-        }
+        const int64_t first = pieces.begin(piece);
+        add_chunks(sums.first + first, partial(sums, 1, 0) + first, p_.weight_count(), blocks_.chunks,
+                   pieces.length(piece));
       });
     if (!input_in_lanes_) {
       const EvenSplit rows = row_blocks();
@@ -304,13 +303,7 @@ class PixelWeightGrad {
                    channels, lane_channels_, o.written<T>(o.weight) + g * count + tap * row_channels_ + ic, row);
       });
     }
-    if (!p_.bias) return;
-    T* bias = o.written<T>(o.bias);
-    for (int64_t c = 0; c < p_.oc; ++c) {
-      double sum = 0;
-      for (int64_t chunk = 0; chunk < blocks_.chunks; ++chunk) sum += sums.bias[chunk * p_.oc + c];
-      bias[c] = static_cast<T>(sum);
-    }
+    if (p_.bias) add_bias_chunks(o.written<T>(o.bias), sums.bias, blocks_.chunks, p_.oc);
   }
 
   static constexpr int64_t kReducedAtOnce = 1 << 14;
