@@ -9,6 +9,7 @@
 #include "kernels/fma_chains/fma_chains.h"
 #include "kernels/inner_product/inner_product.h"
 #include "kernels/outer_product/outer_product.h"
+#include "kernels/pixel_stencil/pixel_stencil.h"
 #include "kernels/rows/rows.h"
 #include "kernels/stencil/stencil.h"
 #include "kernels/stencil_grad/stencil_grad.h"
@@ -60,6 +61,12 @@ template <typename T>
 const ChannelStencilKernels<T>& channel_stencil(Isa isa) {
   constexpr const ChannelStencilTable* kTables[] = {&kChannelStencilScalar, &kChannelStencilAvx2,
                                                     &kChannelStencilAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const PixelStencilKernels<T>& pixel_stencil(Isa isa) {
+  constexpr const PixelStencilTable* kTables[] = {&kPixelStencilScalar, &kPixelStencilAvx2, &kPixelStencilAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

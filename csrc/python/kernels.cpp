@@ -172,6 +172,16 @@ void run_channel_spread(void (*fn)(const ChannelSpreadArgs<T>&), const Fields& f
   fn(args);
 }
 
+template <typename T, typename Y, typename W>
+void run_pixel_stencil(void (*fn)(const PixelStencilArgs<T, Y, W>&), const Fields& fields) {
+  PixelStencilArgs<T, Y, W> args{};
+  fields.get("x", args.x), fields.get("x_step", args.x_step);
+  fields.get("runs", args.runs), fields.get("run_count", args.run_count), fields.get("tap_step", args.tap_step);
+  fields.get("weight", args.weight), fields.get("bias", args.bias), fields.get("pitch", args.pitch);
+  fields.get("y", args.y), fields.get("y_step", args.y_step), fields.get("channels", args.channels);
+  fn(args);
+}
+
 template <typename T>
 void run_fma_chains(void (*fn)(const FmaChainsArgs<T>&), const Fields& fields) {
   FmaChainsArgs<T> args{};
@@ -288,6 +298,11 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   add("fft_backward", 1, transform.lanes, run_fft<T>, transform.backward);
   add("fft_multiply", 1, transform.lanes, run_fft_multiply<T>, transform.multiply);
   add("fft_correlate", 1, transform.lanes, run_fft_correlate<T>, transform.correlate);
+  const PixelStencilKernels<T>& pixel = pixel_stencil<T>(isa);
+  for (int mr = 1; mr <= pixel.max_run; ++mr) {
+    add("pixel_stencil", mr, pixel.lanes, run_pixel_stencil<T, T, const T>, pixel.correlate[mr - 1]);
+    add("pixel_weight_grad", mr, pixel.lanes, run_pixel_stencil<T, const T, T>, pixel.weight_grad[mr - 1]);
+  }
   const ChannelStencilKernels<T>& channel = channel_stencil<T>(isa);
   for (int mr = 1; mr <= channel.max_run; ++mr)
     add("channel_stencil", mr, channel.lanes, run_channel_stencil<T>, channel.correlate[mr - 1]);

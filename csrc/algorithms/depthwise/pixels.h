@@ -1,0 +1,84 @@
+// Depthwise convolution of channels-last images, read and written where they lie (kernels/pixel_stencil).
+#pragma once
+
+#include "algorithms/axis.h"
+#include "algorithms/channel_panel.h"
+#include "algorithms/half.h"
+#include "algorithms/tiling.h"
+#include "kernels/tables.h"
+
+namespace convext {
+
+// pixels_correlate.cpp and pixels_weight_grad.cpp.
+extern const Half kDepthwisePixelCorrelation, kDepthwisePixelGrad;
+
+// The taps of a pair of axes as runs, for each tile of columns. Weights and sums lie as [lane group][tap, bias][lane].
+class PixelRuns {
+ public:
+  PixelRuns(const Axis& h, const Axis& w, int64_t kernel_w, int64_t channels, int64_t lanes, int64_t max_run)
+      : h_(h),
+        w_(w),
+        kernel_w_(kernel_w),
+        channels_(channels),
+        lanes_(lanes),
+        tiles_(EvenSplit::of_at_most(w.out, max_run)) {
+    while (apart_ < w.taps && apart_ * w.offset_step != w.stride) ++apart_;
+    for (int64_t first = 0; first < std::min(apart_, w.taps); ++first) of_row_ += runs_of(first).parts;
+  }
+
+  const EvenSplit& tiles() const { return tiles_; }
+  int64_t count() const { return tiles_.parts * h_.taps * of_row_; }
+  int64_t tap_step() const { return apart_ * w_.tap_step * lanes_; }
+
+  void fill(PixelRun* run) const {
+    tiles_.each([&](int64_t begin, int64_t length) {
+      for (int64_t th = 0; th < h_.taps; ++th)
+        for (int64_t first = 0; first < std::min(apart_, w_.taps); ++first)
+          runs_of(first).each([&](int64_t before, int64_t taps) {
+            const int64_t tw = first + before * apart_, col = begin * w_.stride + w_.offset(tw);
+            int64_t inside = 0;
+            for (int64_t i = 0; i < length + taps - 1; ++i)
+              if (const int64_t at = col + i * w_.stride; at >= 0 && at < w_.in) inside |= int64_t{1} << i;
+            *run++ = {(h_.offset(th) * w_.in + col) * channels_,
+                      ((h_.tap0 + th * h_.tap_step) * kernel_w_ + w_.tap0 + tw * w_.tap_step) * lanes_, taps, inside};
+          });
+    });
+  }
+
+  // The runs of a tile and row that read rows inside the image.
+  struct Range {
+    const PixelRun* first;
+    int64_t count;
+  };
+  Range range(const PixelRun* runs, int64_t tile, int64_t row) const {
+    int64_t first = 0, last = h_.taps;
+    while (first < last && row * h_.stride + h_.offset(first) < 0) ++first;
+    while (first < last && row * h_.stride + h_.offset(last - 1) >= h_.in) --last;
+    return {runs + (tile * h_.taps + first) * of_row_, (last - first) * of_row_};
+  }
+
+ private:
+  // Of the taps first, first + apart, ...
+  EvenSplit runs_of(int64_t first) const {
+    return EvenSplit::of_at_most(ceil_div(w_.taps - first, apart_), kPixelRunMax);
+  }
+
+  Axis h_, w_;
+  int64_t kernel_w_, channels_, lanes_;
+  EvenSplit tiles_;
+  int64_t apart_ = 1;  // taps so far apart read neighbouring pixels, if any do
+  int64_t of_row_ = 0;
+};
+
+// Lane groups whose weights stay in half of L1, and parts of an image's rows: enough for all threads, each large
+// enough to pay for its tables and for the rows that its neighbours read too.
+inline void plan_pixel_tasks(const ConvProblem& p, int64_t rows, int64_t cols, int64_t lanes, int64_t number_bytes,
+                             Blocks& b) {
+  constexpr int64_t kTasks = 16, kMinVectors = 2048;
+  const int64_t groups = ceil_div(p.g, lanes), fit = kL1Bytes / 2 / ((p.taps() + 1) * lanes * number_bytes);
+  b.k = EvenSplit::of_at_most(groups, std::max<int64_t>(4, fit)).largest() * lanes;
+  const int64_t parts = std::min(ceil_div(kTasks, p.n), ceil_div(rows * cols * groups, kMinVectors));
+  b.rows = EvenSplit{rows, std::clamp<int64_t>(parts, 1, rows)}.largest();
+}
+
+}  // namespace convext

@@ -1,0 +1,136 @@
+// Output pass and input gradient. A task owns rows of an image, of all phases, and goes over them once for each block
+// of channels: a row of the source comes from memory once, and from L2 for the rows that read it again.
+#include "algorithms/correlation.h"
+#include "algorithms/depthwise/pixels.h"
+#include "core/parallel.h"
+#include "core/scratch.h"
+
+namespace convext {
+namespace {
+
+template <typename T>
+class DepthwisePixelCorrelation {
+ public:
+  DepthwisePixelCorrelation(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : c_(p),
+        blocks_(blocks),
+        kernels_(pixel_stencil<T>(isa)),
+        transpose_(transpose<T>(isa)),
+        groups_{p.g, kernels_.lanes} {}
+
+  void plan(Blocks& b) const {
+    plan_pixel_tasks(c_.problem(), rows(), c_.out_w * c_.phases_h, kernels_.lanes, sizeof(T), b);
+    b.mr = static_cast<int>(taps(0, 0).tiles().largest()), b.nv = 1;
+  }
+
+  KernelName kernel() const { return {.shape = "pixel_stencil", .mr = blocks_.mr, .nr = kernels_.lanes}; }
+
+  Workspace workspace() const { return {Shared(*this, nullptr).bytes, 0}; }
+
+  void run(const Workspace&, const Operands& operands, const Context& context) const {
+    const CorrelationOperands<T> o(c_.problem(), operands);
+    const Shared s(*this, context.shared());
+    prepare(s);
+    parallel_for(context.threads, groups_.count(), [&](int64_t group, int) { pack(group, o, s); });
+    const EvenSplit parts = EvenSplit::of_at_most(rows(), blocks_.rows);
+    parallel_for(context.threads, c_.n * parts.parts, [&](int64_t task, int) {
+      const int64_t n = task / parts.parts, part = task % parts.parts;
+      EvenSplit::of_at_most(groups_.count(), blocks_.k / groups_.lanes).each([&](int64_t group, int64_t count) {
+        for (int64_t r = parts.begin(part); r < parts.begin(part + 1); ++r) compute(n, r, group, count, o, s);
+      });
+    });
+  }
+
+ private:
+  struct Phase {
+    Axis h, w;
+    PixelRuns taps;
+    PixelRun* runs;
+  };
+
+  // The weights are those of all lane groups, each followed by the bias.
+  struct Shared {
+    Phase* phases;
+    PixelRun* runs;
+    T* weight;
+    size_t bytes;
+    Shared(const DepthwisePixelCorrelation& s, std::byte* memory) {
+      int64_t count = 0;
+      s.each_phase([&](int64_t ph, int64_t pw) { count += s.taps(ph, pw).count(); });
+      ScratchAllocator take(memory);
+      phases = take.array<Phase>(s.phases());
+      runs = take.array<PixelRun>(count);
+      weight = take.array<T>(s.groups_.count() * s.pitch());
+      bytes = take.bytes();
+    }
+  };
+
+  template <typename F>
+  void each_phase(const F& f) const {
+    for (int64_t ph = 0; ph < c_.phases_h; ++ph)
+      for (int64_t pw = 0; pw < c_.phases_w; ++pw) f(ph, pw);
+  }
+
+  int64_t phases() const { return c_.phases_h * c_.phases_w; }
+  int64_t rows() const { return c_.axis_h(0).out; }  // the first phase has the most
+  int64_t pitch() const { return (c_.taps() + 1) * kernels_.lanes; }
+  PixelRuns taps(int64_t ph, int64_t pw) const {
+    return PixelRuns(c_.axis_h(ph), c_.axis_w(pw), c_.kernel_w, c_.g, kernels_.lanes, kernels_.max_run);
+  }
+
+  void prepare(const Shared& s) const {
+    Phase* phase = s.phases;
+    PixelRun* runs = s.runs;
+    each_phase([&](int64_t ph, int64_t pw) {
+      *phase = {c_.axis_h(ph), c_.axis_w(pw), taps(ph, pw), runs};
+      phase->taps.fill(runs);
+      runs += phase->taps.count();
+      ++phase;
+    });
+  }
+
+  void pack(int64_t group, const CorrelationOperands<T>& o, const Shared& s) const {
+    const int64_t c = groups_.begin(group), channels = groups_.length(group), taps = c_.taps();
+    T *weight = s.weight + group * pitch(), *bias = weight + taps * kernels_.lanes;
+    if (channels < kernels_.lanes) std::fill_n(weight, pitch(), T(0));
+    transpose_(o.weight + c * taps, taps, channels, taps, weight, kernels_.lanes);
+    if (o.bias != nullptr)
+      std::copy_n(o.bias + c, channels, bias);
+    else
+      std::fill_n(bias, kernels_.lanes, T(0));
+  }
+
+  // Row r of all phases, for some lane groups.
+  void compute(int64_t n, int64_t r, int64_t group, int64_t count, const CorrelationOperands<T>& o,
+               const Shared& s) const {
+    const int64_t c = groups_.begin(group);
+    PixelCorrelateArgs<T> args{};
+    args.weight = s.weight + group * pitch(), args.bias = args.weight + c_.taps() * kernels_.lanes;
+    args.pitch = pitch(), args.channels = std::min(count * kernels_.lanes, c_.g - c);
+    for (const Phase* p = s.phases; p < s.phases + phases(); ++p) {
+      if (r >= p->h.out || p->w.out == 0) continue;
+      const int64_t row = p->h.out0 + r * p->h.out_step;
+      args.x = o.source + (n * c_.in_pixels() + r * p->h.stride * c_.in_w) * c_.g + c;
+      args.x_step = p->w.stride * c_.g, args.y_step = p->w.out_step * c_.g, args.tap_step = p->taps.tap_step();
+      T* destination = o.destination + (n * c_.out_pixels() + row * c_.out_w + p->w.out0) * c_.g + c;
+      const EvenSplit& tiles = p->taps.tiles();
+      for (int64_t tile = 0; tile < tiles.parts; ++tile) {
+        const auto [runs, count_inside] = p->taps.range(p->runs, tile, r);
+        args.runs = runs, args.run_count = count_inside, args.y = destination + tiles.begin(tile) * args.y_step;
+        kernels_.correlate[tiles.length(tile) - 1](args);
+      }
+    }
+  }
+
+  Correlation c_;
+  Blocks blocks_;
+  const PixelStencilKernels<T>& kernels_;
+  TransposeFn<T> transpose_;
+  LaneGroups groups_;
+};
+
+}  // namespace
+
+extern constexpr Half kDepthwisePixelCorrelation = half<DepthwisePixelCorrelation>();
+
+}  // namespace convext

@@ -1,0 +1,154 @@
+// The bodies of the pixel-stencil kernels; pixel_stencil.h has the contract.
+//
+// Register budget: R pixels of y, and of a run of taps their weights or sums and one pixel of x.
+#pragma once
+
+#include "kernels/pixel_stencil/pixel_stencil.h"
+
+namespace {
+
+using convext::kPixelRunMax;
+using convext::PixelCorrelateArgs;
+using convext::PixelGradArgs;
+using convext::PixelRun;
+using convext::PixelStencilKernels;
+
+template <typename Vec>
+struct PixelStencil {
+  using T = typename Vec::T;
+  static constexpr int kLanes = Vec::kLanes;
+
+  // Calls f(i, pixel) for the pixels that a run of N taps reads.
+  template <int R, int N, bool kMasked, typename F>
+  static CONVEXT_INLINE void each_pixel(const T* x, int64_t x_step, int64_t inside, int64_t channels, const F& f) {
+#pragma GCC unroll 32
+    for (int i = 0; i < R + N - 1; ++i) {
+      if (kMasked && (inside >> i & 1) == 0) continue;
+      f(i, kMasked ? Vec::load_tail(x + i * x_step, channels) : Vec::load(x + i * x_step));
+    }
+  }
+
+  template <int R, int N, bool kMasked>
+  static CONVEXT_INLINE void add_run(Vec (&acc)[R], const PixelCorrelateArgs<T>& args, const PixelRun& run, const T* x,
+                                     const T* weight, int64_t channels) {
+    Vec w[N];
+#pragma GCC unroll 4
+    for (int t = 0; t < N; ++t) w[t] = Vec::load(weight + t * args.tap_step);
+    each_pixel<R, N, kMasked>(x, args.x_step, run.inside, channels,
+                              [&](int i, const Vec& pixel) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+                                for (int t = 0; t < N; ++t)
+                                  if (i - t >= 0 && i - t < R) acc[i - t] = Vec::fma(w[t], pixel, acc[i - t]);
+                              });
+  }
+
+  template <int R, int N, bool kMasked>
+  static CONVEXT_INLINE void add_run(const Vec (&y)[R], const PixelGradArgs<T>& args, const PixelRun& run, const T* x,
+                                     T* weight, int64_t channels) {
+    Vec sum[N];
+#pragma GCC unroll 4
+    for (int t = 0; t < N; ++t) sum[t] = Vec::zero();
+    each_pixel<R, N, kMasked>(x, args.x_step, run.inside, channels,
+                              [&](int i, const Vec& pixel) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+                                for (int t = 0; t < N; ++t)
+                                  if (i - t >= 0 && i - t < R) sum[t] = Vec::fma(y[i - t], pixel, sum[t]);
+                              });
+#pragma GCC unroll 4
+    for (int t = 0; t < N; ++t)
+      Vec::add(Vec::load(weight + t * args.tap_step), sum[t]).store(weight + t * args.tap_step);
+  }
+
+  template <int N, int R, typename V, typename Args, typename W>
+  static CONVEXT_INLINE void add_taps(V (&pixels)[R], const Args& args, const PixelRun& run, const T* x, W* weight,
+                                      int64_t channels) {
+    if (channels == kLanes && run.inside == (int64_t{1} << (R + N - 1)) - 1)
+      add_run<R, N, false>(pixels, args, run, x + run.offset, weight + run.tap, channels);
+    else
+      add_run<R, N, true>(pixels, args, run, x + run.offset, weight + run.tap, channels);
+  }
+
+  // All runs of a lane group.
+  template <int R, typename V, typename Args, typename W>
+  static CONVEXT_INLINE void add_runs(V (&pixels)[R], const Args& args, const T* x, W* weight, int64_t channels) {
+    static_assert(R + kPixelRunMax + 1 <= Vec::kRegisters, "the tile spills");
+    static_assert(kPixelRunMax == 4);
+    for (const PixelRun* run = args.runs; run < args.runs + args.run_count; ++run) switch (run->taps) {
+        case 1:
+          add_taps<1>(pixels, args, *run, x, weight, channels);
+          break;
+        case 2:
+          add_taps<2>(pixels, args, *run, x, weight, channels);
+          break;
+        case 3:
+          add_taps<3>(pixels, args, *run, x, weight, channels);
+          break;
+        default:
+          add_taps<4>(pixels, args, *run, x, weight, channels);
+      }
+  }
+
+  template <int R>
+  static void correlate(const PixelCorrelateArgs<T>& args) {
+    const T *weight = args.weight, *bias = args.bias;
+    for (int64_t c = 0; c < args.channels; c += kLanes, weight += args.pitch, bias += args.pitch) {
+      const int64_t channels = args.channels - c < kLanes ? args.channels - c : kLanes;
+      const Vec start = Vec::load(bias);
+      Vec acc[R];
+#pragma GCC unroll 16
+      for (int j = 0; j < R; ++j) acc[j] = start;
+      add_runs<R>(acc, args, args.x + c, weight, channels);
+      T* y = args.y + c;
+      if (channels == kLanes) {
+#pragma GCC unroll 16
+        for (int j = 0; j < R; ++j) acc[j].store(y + j * args.y_step);
+      } else {
+#pragma GCC unroll 16
+        for (int j = 0; j < R; ++j) acc[j].store_tail(y + j * args.y_step, channels);
+      }
+    }
+  }
+
+  template <int R>
+  static void weight_grad(const PixelGradArgs<T>& args) {
+    T* weight = args.weight;
+    T* bias = args.bias;
+    for (int64_t c = 0; c < args.channels; c += kLanes, weight += args.pitch) {
+      const int64_t channels = args.channels - c < kLanes ? args.channels - c : kLanes;
+      const T* from = args.y + c;
+      Vec y[R];
+      if (channels == kLanes) {
+#pragma GCC unroll 16
+        for (int j = 0; j < R; ++j) y[j] = Vec::load(from + j * args.y_step);
+      } else {
+#pragma GCC unroll 16
+        for (int j = 0; j < R; ++j) y[j] = Vec::load_tail(from + j * args.y_step, channels);
+      }
+      add_runs<R>(y, args, args.x + c, weight, channels);
+      if (bias == nullptr) continue;
+      Vec sum = y[0];
+#pragma GCC unroll 16
+      for (int j = 1; j < R; ++j) sum = Vec::add(sum, y[j]);
+      Vec::add(Vec::load(bias), sum).store(bias);
+      bias += args.pitch;
+    }
+  }
+
+  template <int R>
+  static constexpr void add_tiles(PixelStencilKernels<T>& kernels) {
+    kernels.correlate[R - 1] = correlate<R>;
+    kernels.weight_grad[R - 1] = weight_grad<R>;
+    if constexpr (R > 1) add_tiles<R - 1>(kernels);
+  }
+
+  // Runs of up to R pixels.
+  template <int R>
+  static constexpr PixelStencilKernels<T> kernels() {
+    PixelStencilKernels<T> k;
+    k.lanes = kLanes, k.max_run = R;
+    add_tiles<R>(k);
+    return k;
+  }
+};
+
+}  // namespace
