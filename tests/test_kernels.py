@@ -149,7 +149,7 @@ def test_stencil(kernel: Kernel, side: str) -> None:
                     want += weight[h, w] * x[h:, w:][:rows, :columns]
             kernel.run(
                 x=x, x_pitch=width, x_step=1, offset=offset, weight=weight, taps=taps_h * taps_w,
-                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, accumulate=accumulate,
+                y=y, y_pitch=columns, y_step=1, rows=rows, columns=columns, bias=3, accumulate=accumulate,
             )  # fmt: skip
             np.testing.assert_array_equal(y, want)
 
@@ -172,9 +172,42 @@ def test_stencil_at_the_edges(kernel: Kernel, side: str) -> None:
             )
             kernel.run(
                 x=x, x_pitch=width, x_step=step, offset=offsets(column), column=offsets(column), width=width,
-                weight=weight, taps=len(column), y=y, y_pitch=columns, rows=rows, columns=columns, bias=3,
+                weight=weight, taps=len(column), y=y, y_pitch=columns, y_step=1,
+                rows=rows, columns=columns, bias=3,
             )  # fmt: skip
             np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("stencil"))
+def test_stencil_of_two_phases(kernel: Kernel, side: str) -> None:
+    """The columns of y alternate between two lists of taps."""
+    rng = np.random.default_rng(0)
+    far = 3 * kernel.lanes
+    phases = (
+        ((-1, 0), (0,)),
+        ((0,), (0, 1)),
+        ((), (-1, 0, 1)),
+        ((-2 * kernel.lanes - 3, 1), (kernel.lanes + 2,)),
+    )
+    for columns, (even, odd) in itertools.product(range(1, 2 * kernel.nr + 2), phases):
+        half, rows = (columns + 1) // 2, 1 + columns % 9
+        width = max(1, half + int(rng.integers(-3, 4)))
+        x = integers(rng, kernel, side, rows, width)
+        weights = [integers(rng, kernel, side, len(column)) for column in (even, odd)]
+        y = nans(kernel, side, rows, columns)
+        padded = np.pad(x, ((0, 0), (far, half + far)))
+        want = np.full((rows, 2 * half), 3, kernel.dtype)
+        for p, column in enumerate((even, odd)):
+            for w, c in zip(weights[p], column, strict=True):
+                want[:, p::2] += w * padded[:, far + c :][:, :half]
+        kernel.run(
+            x=x, x_pitch=width, x_step=1, width=width, offset=offsets(even), column=offsets(even),
+            weight=weights[0], taps=len(even), odd_offset=offsets(odd), odd_column=offsets(odd),
+            odd_weight=weights[1], odd_taps=len(odd), y=y, y_pitch=columns, y_step=2,
+            rows=rows, columns=columns, bias=3,
+        )  # fmt: skip
+        np.testing.assert_array_equal(y, want[:, :columns])
 
 
 @pytest.mark.parametrize("side", SIDES)

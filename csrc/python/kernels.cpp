@@ -75,10 +75,14 @@ template <typename T>
 void run_stencil(StencilFn<T> fn, const Fields& fields) {
   StencilArgs<T> args{};
   fields.get("x", args.x), fields.get("x_pitch", args.x_pitch), fields.get("x_step", args.x_step);
-  fields.get("offset", args.offset), fields.get("column", args.column), fields.get("width", args.width);
-  fields.get("weight", args.weight), fields.get("taps", args.taps);
-  fields.get("y", args.y), fields.get("y_pitch", args.y_pitch), fields.get("rows", args.rows);
-  fields.get("columns", args.columns), fields.get("bias", args.bias), fields.get("accumulate", args.accumulate);
+  StencilTaps<T>&taps = args.taps[0], &odd = args.taps[1];
+  fields.get("offset", taps.offset), fields.get("column", taps.column), fields.get("width", args.width);
+  fields.get("weight", taps.weight), fields.get("taps", taps.count);
+  fields.get("odd_offset", odd.offset), fields.get("odd_column", odd.column);
+  fields.get("odd_weight", odd.weight), fields.get("odd_taps", odd.count);
+  fields.get("y", args.y), fields.get("y_pitch", args.y_pitch), fields.get("y_step", args.y_step);
+  fields.get("rows", args.rows), fields.get("columns", args.columns);
+  fields.get("bias", args.bias), fields.get("accumulate", args.accumulate);
   fn(args);
 }
 

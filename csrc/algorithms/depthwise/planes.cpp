@@ -15,7 +15,9 @@ template <typename T>
 class PlaneCorrelation {
  public:
   PlaneCorrelation(const ConvProblem& p, Isa isa, const Blocks& blocks)
-      : c_(p), blocks_(blocks), kernel_(stencil<T>(isa)), rows_(rows<T>(isa)) {}
+      : c_(p), blocks_(blocks), kernel_(stencil<T>(isa)), rows_(rows<T>(isa)) {
+    zipped_ = c_.phases_w == 2 && c_.k == 1 && in_place(c_.axis_w(0)) && in_place(c_.axis_w(1));
+  }
 
   void plan(Blocks& b) const {
     const Axis h = c_.axis_h(0), w = c_.axis_w(0);
@@ -135,7 +137,7 @@ class PlaneCorrelation {
       taps = take.array<int64_t>(2 * c.taps());
       runs = take.array<RowRun>(c.phases_h * c.phases_w * s.blocks_.rows);
       weight = take.array<T>(c.taps());
-      result = take.array<T>(c.phases_w > 1 ? c.phases_w * s.blocks_.rows * s.blocks_.cols : 0);
+      result = take.array<T>(c.phases_w > 1 && !s.zipped_ ? c.phases_w * s.blocks_.rows * s.blocks_.cols : 0);
       panel = take.array<T>(rows * cols);
       bytes = take.bytes();
     }
@@ -145,27 +147,35 @@ class PlaneCorrelation {
   void compute(int64_t plane, int64_t m, const Phase* phases, const CorrelationOperands<T>& o, const Scratch& s) const {
     const Phase& first = phases[0];
     if (first.empty()) return;
-    const bool scattered = c_.phases_w > 1;
+    const int64_t columns = std::min(first.block.cols * c_.phases_w, c_.out_w - first.block.c0 * c_.phases_w);
     const int64_t row_step = first.h.out_step * c_.out_w;
     T* destination = o.destination + (plane * c_.m + m) * c_.out_pixels() +
                      (first.h.out0 + first.block.r0 * first.h.out_step) * c_.out_w + first.block.c0 * c_.phases_w;
+    if (c_.phases_w == 1 || zipped_) {
+      sum_taps(plane, m, phases, c_.phases_w, {destination, row_step, columns}, o, s);
+      return;
+    }
     for (int64_t pw = 0; pw < c_.phases_w; ++pw)
-      if (!phases[pw].empty())
-        sum_taps(plane, m, phases[pw], scattered ? s.result + pw * blocks_.rows * blocks_.cols : destination,
-                 scattered ? blocks_.cols : row_step, o, s);
-    if (scattered)
-      rows_.interleave({destination, row_step, s.result, blocks_.cols, blocks_.rows * blocks_.cols, first.block.rows,
-                        c_.phases_w,
-                        std::min(first.block.cols * c_.phases_w, c_.out_w - first.block.c0 * c_.phases_w)});
+      if (const Phase& p = phases[pw]; !p.empty())
+        sum_taps(plane, m, &p, 1, {s.result + pw * blocks_.rows * blocks_.cols, blocks_.cols, p.block.cols}, o, s);
+    rows_.interleave({destination, row_step, s.result, blocks_.cols, blocks_.rows * blocks_.cols, first.block.rows,
+                      c_.phases_w, columns});
   }
 
-  void sum_taps(int64_t plane, int64_t m, const Phase& p, T* y, int64_t y_pitch, const CorrelationOperands<T>& o,
-                const Scratch& s) const {
+  struct Rows {
+    T* begin;
+    int64_t pitch, columns;
+  };
+
+  // `count` phases whose columns alternate in y.
+  void sum_taps(int64_t plane, int64_t m, const Phase* phases, int64_t count, const Rows& y,
+                const CorrelationOperands<T>& o, const Scratch& s) const {
+    const Phase& p = phases[0];
     const int64_t g = plane % c_.g;
     StencilArgs<T> args{};
     args.x_pitch = p.in_place ? c_.in_w * p.h.stride : p.shape.row_pitch();
     args.x_step = p.in_place ? p.w.stride : 1;
-    args.width = c_.in_w, args.y_pitch = y_pitch, args.columns = p.block.cols;
+    args.width = c_.in_w, args.y_pitch = y.pitch, args.y_step = count, args.columns = y.columns;
     args.bias = o.bias == nullptr ? T(0) : o.bias[g * c_.m + m];
     for (int64_t k = 0; k < c_.k; ++k) {
       const T* source = o.source + (plane * c_.k + k) * c_.in_pixels();
@@ -176,15 +186,21 @@ class PlaneCorrelation {
       const T* x = p.in_place ? source + p.block.r0 * p.h.stride * c_.in_w + p.block.c0 * p.w.stride : s.panel;
       const T* weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + k * c_.weight_k;
       T* to = s.weight;
-      for (int64_t th = 0; th < p.h.taps; ++th)
-        for (int64_t tw = 0; tw < p.w.taps; ++tw)
-          *to++ = weight[(p.h.tap0 + th * p.h.tap_step) * c_.kernel_w + p.w.tap0 + tw * p.w.tap_step];
+      for (const Phase* q = phases; q < phases + count; ++q)
+        for (int64_t th = 0; th < q->h.taps; ++th)
+          for (int64_t tw = 0; tw < q->w.taps; ++tw)
+            *to++ = weight[(q->h.tap0 + th * q->h.tap_step) * c_.kernel_w + q->w.tap0 + tw * q->w.tap_step];
       args.accumulate = k > 0;
       for (const RowRun* run = p.run; run < p.run + p.runs; ++run) {
-        const int64_t tap = run->first * p.w.taps;
-        args.offset = p.offset + tap, args.weight = s.weight + tap, args.taps = (run->last - run->first) * p.w.taps;
-        args.column = p.in_place ? p.column + tap : nullptr;
-        args.x = x + run->row * args.x_pitch, args.y = y + run->row * y_pitch, args.rows = run->rows;
+        const T* phase_weight = s.weight;
+        for (int64_t i = 0; i < count; ++i) {
+          const Phase& q = phases[i];
+          const int64_t tap = run->first * q.w.taps;
+          args.taps[i] = {q.offset + tap, q.in_place ? q.column + tap : nullptr, phase_weight + tap,
+                          (run->last - run->first) * q.w.taps};
+          phase_weight += q.h.taps * q.w.taps;
+        }
+        args.x = x + run->row * args.x_pitch, args.y = y.begin + run->row * y.pitch, args.rows = run->rows;
         kernel_.fn(args);
       }
     }
@@ -194,6 +210,7 @@ class PlaneCorrelation {
   Blocks blocks_;
   const StencilKernel<T>& kernel_;
   const RowKernels<T>& rows_;
+  bool zipped_;  // the kernel writes both column phases of a destination row
 };
 
 }  // namespace
