@@ -47,7 +47,7 @@ def test_exact_on_integers(problem: Problem, algorithm: str, isa: str) -> None:
 
 
 @cases([grid.LONG_ROWS.on("weight_grad", dtype, bias=1) for dtype in ("f32", "f64")], DIRECT)
-def test_the_bias_is_exact_where_blocks_hold_part_of_a_row(problem: Problem, algorithm: str, isa: str) -> None:
+def test_biases_of_blocks_of_part_of_a_row_are_exact(problem: Problem, algorithm: str, isa: str) -> None:
     operands, expected = given(problem, "integers")
     for result, wanted in zip(run(problem, operands, algorithm=algorithm, isa=isa), expected, strict=True):
         check_exact(result, wanted)

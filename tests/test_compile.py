@@ -162,7 +162,6 @@ def test_ahead_of_time_compiled_packages_of_torch_are_taken_over(tmp_path: Path)
 @pytest.mark.parametrize("dynamo", (False, True), ids=("traced", "exported"))
 def test_onnx_export_says_what_to_do(dynamo: bool, tmp_path: Path) -> None:
     """Of the model that was reverted, ONNX knows every operator."""
-    pytest.importorskip("onnxscript")
     ours, _ = models()
     ours, x = ours[:4].eval(), torch.randn(2, 3, 8, 10)
     with pytest.raises(Exception, match=r"export the model after convext.revert\(model\)"):

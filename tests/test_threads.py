@@ -184,7 +184,6 @@ def test_a_data_loader_whose_workers_convolve(start: str) -> None:
 def test_workers_of_joblib(backend: str) -> None:
     """As scikit-learn uses it: processes that are started anew, or threads. (In one that is forked after the
     parent used OpenMP, and keeps its number of threads, torch's own convolution hangs too.)"""
-    pytest.importorskip("joblib")
     printed = in_a_process(
         f"""
         import torch
