@@ -34,6 +34,11 @@ def number(ratio: float) -> str:
     return Loss(f"{ratio:.2f}") if ratio < 1 else f"{ratio:.2f}"
 
 
+def digits(value: float) -> str:
+    """Three of them, without an exponent."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+
+
 def interval(ratio: Ratio | None) -> str:
     if ratio is None:
         return ""
@@ -88,7 +93,7 @@ def singles(rows: Sequence[Row], title: str) -> Grid:
 
 
 def single(row: Row, scale: float) -> list[str]:
-    medians = {side.name: f"{side.measured.median * scale:.3g}" for side in row.sides}
+    medians = {side.name: digits(side.measured.median * scale) for side in row.sides}
     share = "{:.0%}, now {:.0%}".format(*row.convolution_share) if row.convolution_share else ""
     both = [medians.get("torch", ""), medians.get("convext", "")]
     return [row.name, row.pass_, str(row.threads), *both, interval(row.speedup()), share]

@@ -293,6 +293,16 @@ def test_what_a_row_says() -> None:
     assert speedups([one, replace(one, speedups=())]) == [Ratio(2, 1.9, 2.1)]
 
 
+def test_no_exponent_in_a_table() -> None:
+    assert [summary.digits(value) for value in (0.01234, 99.95, 999.4, 999.6, 123456)] == [
+        "0.0123",
+        "100",
+        "999",
+        "1000",
+        "123456",
+    ]
+
+
 def test_summary_in_markdown() -> None:
     models = {"benchmark": "models", "name": "TCN", "pass_": "training"}
     found = results(row(2, 1.9, 2.1), row(0.5, 0.4, 0.6, network="other"), row(3, 2.9, 3.1, **models))

@@ -4,7 +4,6 @@ A process of its own for each measurement, as memory that was freed is kept for 
 resets the kernel's high-water mark of the process, and runs it again.
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from benchmarks.results import Row, Side, Speedup
 SIDES = ("convext", "torch")
 # Memory hardly varies: two rounds show by how much.
 EFFORT = Effort(seconds=0, rounds=(2, 2))
+CHILD = "import sys; from benchmarks.kinds.memory import child; print(child(*sys.argv[1:]))"
 
 
 def jobs(setting: Setting) -> Iterator[Job]:
@@ -33,9 +33,9 @@ def measure(network: Network, kind: str, setting: Setting) -> Row:
 
     def peak(side: int) -> float:
         arguments = (SIDES[side], network.name, kind, str(threads), dtype)
-        command = [sys.executable, "-m", "benchmarks.kinds.memory", *arguments]
+        command = [sys.executable, "-c", CHILD, *arguments]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        return float(json.loads(done.stdout))
+        return float(done.stdout)
 
     timed = take_turns(SIDES, peak, EFFORT, lambda: 0.0)
     return Row(
@@ -77,7 +77,3 @@ def child(side: str, name: str, kind: str, threads: str, dtype: str) -> int:
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
     call()
     return max(status("VmHWM") - before, 1)
-
-
-if __name__ == "__main__":
-    print(json.dumps(child(*sys.argv[1:])))
