@@ -308,7 +308,7 @@ def test_summary_in_markdown() -> None:
     found = results(row(2, 1.9, 2.1), row(0.5, 0.4, 0.6, network="other"), row(3, 2.9, 3.1, **models))
     text = summary.markdown(found)
     assert "| all | 2 | 1.00 | **0.50** | 1 |" in text, "a loss is bold, and counted"
-    assert "| TCN | training | 2 | 2e+03 | 1 | 3.00 (2.90 to 3.10) | 50%, now 25% |" in text
+    assert "| TCN | training | 2 | 2000 | 1 | 3.00 (2.90 to 3.10) | 50%, now 25% |" in text
     assert "CPU some" in text and "off by 1.000 x at most" in text
 
 
