@@ -1,10 +1,34 @@
-// The end of a reduction whose chunks were summed apart. They are added in their order, which the problem alone
-// decides: so results do not depend on the threads.
+// A reduction whose chunks are summed apart and added in their order. The problem alone decides on them: so results do
+// not depend on the threads.
 #pragma once
 
 #include <cstdint>
 
+#include "core/scratch.h"
+
 namespace convext {
+
+// The sums of each chunk, shared by all threads: `count` numbers, and those of a bias gradient.
+template <typename T>
+struct ChunkSums {
+  T *first, *others;
+  double* bias;
+  int64_t count, biases;
+  size_t bytes;
+
+  // in_place: the first chunk's numbers are the result's own memory.
+  ChunkSums(std::byte* memory, int64_t chunks, int64_t count, int64_t biases, bool in_place, T* result)
+      : count(count), biases(biases) {
+    ScratchAllocator take(memory);
+    first = in_place ? result : take.array<T>(count);
+    others = take.array<T>((chunks - 1) * count);
+    bias = take.array<double>(chunks * biases);
+    bytes = take.bytes();
+  }
+
+  T* of(int64_t chunk) const { return chunk == 0 ? first : others + (chunk - 1) * count; }
+  double* bias_of(int64_t chunk) const { return bias + chunk * biases; }
+};
 
 // sum[i] += others[i] + others[pitch + i] + ..., one after the other, for all chunks but the first, which is `sum`.
 template <typename T>

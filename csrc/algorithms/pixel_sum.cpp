@@ -9,6 +9,7 @@
 
 #include "algorithms/chunks.h"
 #include "algorithms/panel.h"
+#include "algorithms/pixel_blocks.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -58,43 +59,35 @@ class PixelSum {
     const int64_t apart = p_.g * ceil_div(icg_, b.k);
     const int64_t affordable =
         kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
-    b.chunks =
-        std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, std::max<int64_t>(1, pixel_blocks(b)));
+    b.chunks = std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, PixelBlocks(p_, b).count());
   }
 
   KernelName kernel() const { return {.shape = "inner_product", .mr = blocks_.mr, .nr = blocks_.nv}; }
 
-  Workspace workspace() const { return {Partials(*this, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
+  Workspace workspace() const { return {chunk_sums(nullptr, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
-    const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k), chunks{pixel_blocks(blocks_), blocks_.chunks};
+    const PixelBlocks blocks(p_, blocks_);
+    const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k), chunks{blocks.count(), blocks_.chunks};
     // Small groups go several to a task, which finds out once what their blocks have in common.
     const EvenSplit groups =
         EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.output_pixels() * ocg_)));
-    const bool apart = blocks_.chunks > 1;
-    const Partials partials(*this, context.shared());
-    T* weights = apart ? partials.weight : o.written<T>(o.weight);
-    double* biases = p_.bias ? partials.bias : nullptr;
-    if (p_.bias) std::fill_n(biases, blocks_.chunks * p_.oc, 0.0);
+    const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
+    std::fill_n(sums.bias, chunks.parts * sums.biases, 0.0);
     parallel_for(context.threads, groups.parts * ic.parts * chunks.parts, [&](int64_t task, int thread) {
       const Scratch s(*this, context.of_thread(workspace, thread));
       const int64_t chunk = task % chunks.parts, ii = task / chunks.parts % ic.parts,
                     gi = task / chunks.parts / ic.parts;
       for (int64_t i = 0; i < chunks.length(chunk); ++i) {
-        const PixelBlock px = pixel_block(chunks.begin(chunk) + i);
+        const PixelBlock px = blocks[chunks.begin(chunk) + i];
         const Geometry geometry = prepare(px, ic.length(ii), s);
         for (int64_t g = groups.begin(gi); g < groups.begin(gi + 1); ++g)
-          add_block(px, geometry, g, ic.begin(ii), ic.length(ii), i > 0, o, s, weights + chunk * p_.weight_count(),
-                    biases == nullptr ? nullptr : biases + chunk * p_.oc);
+          add_block(px, geometry, g, ic.begin(ii), ic.length(ii), i > 0, o, s, sums.of(chunk),
+                    p_.bias ? sums.bias_of(chunk) : nullptr);
       }
     });
-    if (apart) {
-      T* sum = o.written<T>(o.weight);
-      const int64_t count = p_.weight_count();
-      std::copy_n(weights, count, sum);
-      add_chunks(sum, weights + count, count, blocks_.chunks, count);
-    }
-    if (p_.bias) add_bias_chunks(o.written<T>(o.bias), biases, blocks_.chunks, p_.oc);
+    add_chunks(sums.first, sums.others, sums.count, chunks.parts, sums.count);
+    if (p_.bias) add_bias_chunks(o.written<T>(o.bias), sums.bias, chunks.parts, p_.oc);
   }
 
  private:
@@ -102,10 +95,6 @@ class PixelSum {
   static constexpr int64_t kTasks = 16;
   static constexpr int64_t kMaxPartialBytes = 1 << 20;
   static constexpr int64_t kPixelsPerTask = 16384;
-
-  struct PixelBlock {
-    int64_t n0, images, r0, rows, c0, cols;
-  };
 
   struct Scratch {
     int64_t *a_segments, *b_segments, *b_offset;
@@ -123,19 +112,9 @@ class PixelSum {
     }
   };
 
-  // The sums of each chunk, shared by all threads; the weights of a single chunk are the result's own memory.
-  struct Partials {
-    T* weight;
-    double* bias;
-    size_t bytes;
-    Partials(const PixelSum& s, std::byte* memory) {
-      const int64_t chunks = s.blocks_.chunks;
-      ScratchAllocator take(memory);
-      weight = take.array<T>(chunks > 1 ? chunks * s.p_.weight_count() : 0);
-      bias = take.array<double>(s.p_.bias ? chunks * s.p_.oc : 0);
-      bytes = take.bytes();
-    }
-  };
+  ChunkSums<T> chunk_sums(std::byte* memory, T* weight) const {
+    return {memory, blocks_.chunks, p_.weight_count(), p_.bias ? p_.oc : 0, true, weight};
+  }
 
   // Of all groups, for one block of pixels.
   struct Geometry {
@@ -144,16 +123,6 @@ class PixelSum {
   };
 
   PanelShape shape(int64_t rows, int64_t cols) const { return PanelShape(h_, w_, rows, cols, blocks_.arrangement); }
-  int64_t pixel_blocks(const Blocks& b) const {
-    return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols);
-  }
-
-  PixelBlock pixel_block(int64_t i) const {
-    const EvenSplit c = EvenSplit::of_at_most(p_.ow, blocks_.cols), r = EvenSplit::of_at_most(p_.oh, blocks_.rows),
-                    n = EvenSplit::of_at_most(p_.n, blocks_.images);
-    const int64_t ci = i % c.parts, ri = i / c.parts % r.parts, ni = i / c.parts / r.parts;
-    return {n.begin(ni), n.length(ni), r.begin(ri), r.length(ri), c.begin(ci), c.length(ci)};
-  }
 
   Geometry prepare(const PixelBlock& px, int64_t channels, const Scratch& s) const {
     Geometry g{shape(px.rows, px.cols), 0, 0, 0};

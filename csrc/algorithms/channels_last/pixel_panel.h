@@ -4,15 +4,10 @@
 #pragma once
 
 #include "algorithms/axis.h"
+#include "algorithms/pixel_blocks.h"
 #include "kernels/rows/rows.h"
 
 namespace convext {
-
-// Pixels [r0, r0 + rows) x [c0, c0 + cols) of some images.
-struct PixelBlock {
-  int64_t n0, images, r0, rows, c0, cols;
-  int64_t pixels() const { return images * rows * cols; }
-};
 
 // Images of `height` x `width` pixels of `channels` numbers.
 template <typename T>

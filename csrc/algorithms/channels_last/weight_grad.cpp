@@ -39,7 +39,7 @@ class PixelWeightGrad {
   // ---- planning
   void plan(Blocks& b) {
     const Tile tile = this->tile(row_, lane_);
-    b.mr = tile.mr, b.nv = tile.nv;
+    b.mr = tile.mr, b.nv = tile.nv, b.chunks = 1;
     const int64_t steps = std::min(kMaxSteps, kL1Bytes / (static_cast<int64_t>(sizeof(T)) * tile.nv * tiles_.lanes));
     b.cols = EvenSplit::of_at_most(p_.ow, steps).largest();
     b.rows = EvenSplit::of_at_most(p_.oh, std::max<int64_t>(1, steps / b.cols)).largest();
@@ -58,7 +58,7 @@ class PixelWeightGrad {
         ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
     const int64_t affordable =
         kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
-    b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, pixel_blocks());
+    b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, PixelBlocks(p_, b).count());
     blocks_ = b;
   }
 
@@ -66,12 +66,12 @@ class PixelWeightGrad {
     return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * tiles_.lanes};
   }
 
-  Workspace workspace() const { return {Partials(*this, nullptr, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
+  Workspace workspace() const { return {chunk_sums(nullptr, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
   // ---- running
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
-    const EvenSplit chunks{pixel_blocks(), blocks_.chunks};
-    const Partials sums(*this, o.written<T>(o.weight), context.shared());
+    const EvenSplit chunks{PixelBlocks(p_, blocks_).count(), blocks_.chunks};
+    const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
     parallel_for(context.threads, p_.g * slices().parts * row_blocks().parts * chunks.parts,
                  [&](int64_t task, int thread) {
                    const auto take = [&task](int64_t parts) {
@@ -134,18 +134,9 @@ class PixelWeightGrad {
 
   // The sums of each chunk, shared by all threads: [g][block of row channels][tap][row channel][lane channel], or
   // [g][oc][tap][ic] like the gradient, which then takes the first chunk's; and [oc].
-  struct Partials {
-    T *first, *others;
-    double* bias;
-    size_t bytes;
-    Partials(const PixelWeightGrad& w, T* gradient, std::byte* memory) {
-      ScratchAllocator take(memory);
-      first = w.input_in_lanes_ ? gradient : take.array<T>(w.p_.weight_count());
-      others = take.array<T>((w.blocks_.chunks - 1) * w.p_.weight_count());
-      bias = take.array<double>(w.p_.bias ? w.blocks_.chunks * w.p_.oc : 0);
-      bytes = take.bytes();
-    }
-  };
+  ChunkSums<T> chunk_sums(std::byte* memory, T* gradient) const {
+    return {memory, blocks_.chunks, p_.weight_count(), p_.bias ? p_.oc : 0, input_in_lanes_, gradient};
+  }
 
   bool shrink(Blocks& b) const {
     int64_t& size = b.images > 1 ? b.images : b.rows > 1 ? b.rows : b.k > 1 ? b.k : b.cols;
@@ -172,37 +163,20 @@ class PixelWeightGrad {
   EvenSplit slices() const { return EvenSplit::of_at_most(ceil_div(lane_channels_, tiles_.lanes), blocks_.nv); }
   EvenSplit row_blocks() const { return EvenSplit::of_at_most(row_channels_, blocks_.k); }
 
-  int64_t pixel_blocks() const {
-    const Blocks& b = blocks_;
-    return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols);
-  }
-
-  PixelBlock pixel_block(int64_t i) const {
-    const EvenSplit c = EvenSplit::of_at_most(p_.ow, blocks_.cols), r = EvenSplit::of_at_most(p_.oh, blocks_.rows),
-                    n = EvenSplit::of_at_most(p_.n, blocks_.images);
-    const int64_t ci = i % c.parts, ri = i / c.parts % r.parts, ni = i / c.parts / r.parts;
-    return {n.begin(ni), n.length(ni), r.begin(ri), r.length(ri), c.begin(ci), c.length(ci)};
-  }
-
-  T* partial(const Partials& sums, int64_t chunk, int64_t g) const {
-    const int64_t group = g * (p_.weight_count() / p_.g);
-    return (chunk == 0 ? sums.first : sums.others + (chunk - 1) * p_.weight_count()) + group;
-  }
-
-  void sum_chunk(const Task& t, const Operands& o, const Partials& sums, const Scratch& s) const {
+  void sum_chunk(const Task& t, const Operands& o, const ChunkSums<T>& sums, const Scratch& s) const {
     const int64_t j0 = slices().begin(t.slice) * tiles_.lanes, width = slices().length(t.slice) * tiles_.lanes,
                   columns = std::min(width, lane_channels_ - j0);
     const int64_t i0 = row_blocks().begin(t.rows), channels = row_blocks().length(t.rows);
     const PixelImages<T> row = row_.images(input_in_lanes_ ? o.output : o.input),
                          lane = lane_.images(input_in_lanes_ ? o.input : o.output);
     const bool bias = p_.bias && t.slice == 0 && t.rows == 0;
-    double* bias_sums = bias ? sums.bias + t.chunk * p_.oc + t.g * p_.oc_per_group() : nullptr;
+    double* bias_sums = bias ? sums.bias_of(t.chunk) + t.g * p_.oc_per_group() : nullptr;
     if (bias) std::fill_n(bias_sums, p_.oc_per_group(), 0.0);
 
-    T* c = partial(sums, t.chunk, t.g) + j0;
+    T* c = sums.of(t.chunk) + t.g * (p_.weight_count() / p_.g) + j0;
     c += i0 * row_.taps() * lane_.taps() * lane_channels_;
     for (int64_t block = t.block0; block < t.block1; ++block) {
-      const PixelBlock px = pixel_block(block);
+      const PixelBlock px = PixelBlocks(p_, blocks_)[block];
       if (bias) add_bias(t, px, o, bias_sums, s);
       const PixelPanel rows =
           row_.in_place() ? PixelPanel(row_.h, row_.w, row) : row_.panel(px.rows, px.cols, channels);
@@ -285,14 +259,13 @@ class PixelWeightGrad {
   }
 
   // Adds the chunks, and brings the sums into the gradient's order.
-  void reduce(const Operands& o, const Partials& sums, const Context& context) const {
+  void reduce(const Operands& o, const ChunkSums<T>& sums, const Context& context) const {
     const int64_t count = p_.weight_count() / p_.g;
     const EvenSplit pieces = EvenSplit::of_at_most(p_.weight_count(), kReducedAtOnce);
     if (blocks_.chunks > 1)
       parallel_for(context.threads, pieces.parts, [&](int64_t piece, int) {
         const int64_t first = pieces.begin(piece);
-        add_chunks(sums.first + first, partial(sums, 1, 0) + first, p_.weight_count(), blocks_.chunks,
-                   pieces.length(piece));
+        add_chunks(sums.first + first, sums.others + first, sums.count, blocks_.chunks, pieces.length(piece));
       });
     if (!input_in_lanes_) {
       const EvenSplit rows = row_blocks();

@@ -72,12 +72,12 @@ class WeightGrad {
     return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * tiles_.lanes};
   }
 
-  Workspace workspace() const { return {Partials(*this, {}, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
+  Workspace workspace() const { return {chunk_sums(nullptr, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
 
   void run(const Workspace& workspace, const Operands& given, const Context& context) const {
     Operands o = given;
     if (exchanged_) std::swap(o.input, o.output);
-    const Partials sums(*this, o, context.shared());
+    const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
     const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k);
     const EvenSplit oc = EvenSplit::of_at_most(ceil_div(ocg_, tiles_.lanes), blocks_.m / tiles_.lanes);
     const EvenSplit chunks{pixel_blocks(blocks_), blocks_.chunks};
@@ -152,19 +152,10 @@ class WeightGrad {
     }
   };
 
-  // The sums of each chunk, shared by all threads: [chunk][g][(ic, kh, kw)][oc] and [chunk][channel of the bias].
-  struct Partials {
-    T *first, *others;
-    double* bias;
-    size_t bytes;
-    Partials(const WeightGrad& w, const Operands& o, std::byte* memory) {
-      ScratchAllocator take(memory);
-      first = w.exchanged_ ? o.written<T>(o.weight) : take.array<T>(w.p_.weight_count());
-      others = take.array<T>((w.blocks_.chunks - 1) * w.p_.weight_count());
-      bias = take.array<double>(w.p_.bias ? w.blocks_.chunks * w.bias_channels() : 0);
-      bytes = take.bytes();
-    }
-  };
+  // A chunk's sums are [g][(ic, kh, kw)][oc].
+  ChunkSums<T> chunk_sums(std::byte* memory, T* weight) const {
+    return {memory, blocks_.chunks, p_.weight_count(), p_.bias ? bias_channels() : 0, exchanged_, weight};
+  }
 
   int64_t bias_channels() const { return exchanged_ ? p_.ic : p_.oc; }
 
@@ -185,17 +176,13 @@ class WeightGrad {
 
   AxisCut cut(const Axis& axis, int64_t largest) const { return {axis, apart_, largest}; }
 
-  T* partial(const Partials& sums, int64_t chunk, int64_t g) const {
-    return (chunk == 0 ? sums.first : sums.others + (chunk - 1) * p_.weight_count()) + g * rows_ * ocg_;
-  }
-
-  void sum_chunk(const Task& t, const Operands& o, const Partials& sums, const Scratch& s) const {
-    double* bias = sums.bias + t.chunk * bias_channels();
+  void sum_chunk(const Task& t, const Operands& o, const ChunkSums<T>& sums, const Scratch& s) const {
+    double* bias = sums.bias_of(t.chunk);
     const bool sums_bias = p_.bias && (exchanged_ ? t.oc0 == 0 : t.ic0 == 0);
     const int64_t bias0 = exchanged_ ? t.g * icg_ + t.ic0 : t.g * ocg_ + t.oc0,
                   bias1 = exchanged_ ? t.g * icg_ + t.ic1 : t.g * ocg_ + t.oc1;
     if (sums_bias) std::fill(bias + bias0, bias + bias1, 0.0);
-    T* c = partial(sums, t.chunk, t.g) + t.ic0 * p_.taps() * ocg_;
+    T* c = sums.of(t.chunk) + (t.g * rows_ + t.ic0 * p_.taps()) * ocg_;
     if (apart_)  // a tap may meet no pixel of the first block, or of any
       for (int64_t r = 0; r < (t.ic1 - t.ic0) * p_.taps(); ++r)
         std::fill(c + r * ocg_ + t.oc0, c + r * ocg_ + t.oc1, T(0));
@@ -289,14 +276,15 @@ class WeightGrad {
   }
 
   // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout.
-  void reduce(const Partials& sums, const Operands& o, const Context& context) const {
+  void reduce(const ChunkSums<T>& sums, const Operands& o, const Context& context) const {
     T* weight = o.written<T>(o.weight);
     const EvenSplit m = EvenSplit::of_at_most(rows_, kReduceRows);
     if (!exchanged_ || blocks_.chunks > 1)
       parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
         const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
-        T* sum = partial(sums, 0, g) + first * ocg_;
-        add_chunks(sum, partial(sums, 1, g) + first * ocg_, p_.weight_count(), blocks_.chunks, count * ocg_);
+        const int64_t at = (g * rows_ + first) * ocg_;
+        T* sum = sums.first + at;
+        add_chunks(sum, sums.others + at, sums.count, blocks_.chunks, count * ocg_);
         if (!exchanged_) transpose_(sum, ocg_, count, ocg_, weight + g * rows_ * ocg_ + first, rows_);
       });
     if (p_.bias) add_bias_chunks(o.written<T>(o.bias), sums.bias, blocks_.chunks, bias_channels());

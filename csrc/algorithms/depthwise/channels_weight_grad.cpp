@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "algorithms/channel_panel.h"
+#include "algorithms/chunks.h"
 #include "algorithms/depthwise/channels.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
@@ -78,8 +79,7 @@ class ChannelWeightGrad {
     });
     if (chunks.parts == 1) return;
     parallel_for(context.threads, groups_.count(), [&](int64_t group, int) {
-      for (int64_t chunk = 1; chunk < chunks.parts; ++chunk)
-        for (int64_t i = 0; i < group_sums(); ++i) sum(0, group)[i] += sum(chunk, group)[i];
+      add_chunks(sum(0, group), sum(1, group), groups_.count() * group_sums(), chunks.parts, group_sums());
       finish(group, sum(0, group), o);
     });
   }

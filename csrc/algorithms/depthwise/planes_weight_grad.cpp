@@ -5,8 +5,9 @@
 #include <algorithm>
 
 #include "algorithms/axis.h"
+#include "algorithms/chunks.h"
 #include "algorithms/depthwise/depthwise.h"
-#include "algorithms/tiling.h"
+#include "algorithms/pixel_blocks.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
 
@@ -35,43 +36,35 @@ class PlaneWeightGrad {
     b.images = b.rows < p_.oh || b.cols < p_.ow
                    ? 1
                    : EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, l1 / numbers(b.rows, b.cols))).largest();
-    const int64_t affordable = kMaxPartialBytes / (sums() * static_cast<int64_t>(sizeof(T)));
-    b.chunks = std::clamp<int64_t>(std::min(ceil_div(kTasks, p_.g), affordable), 1, pixel_blocks(b));
+    const int64_t affordable = kMaxPartialBytes / (p_.weight_count() * static_cast<int64_t>(sizeof(T)));
+    b.chunks = std::clamp<int64_t>(std::min(ceil_div(kTasks, p_.g), affordable), 1, PixelBlocks(p_, b).count());
   }
 
   KernelName kernel() const { return {.shape = "stencil_grad", .mr = blocks_.mr, .nr = blocks_.nv}; }
-  Workspace workspace() const { return {Partials(*this, nullptr).bytes, 0}; }
+  Workspace workspace() const { return {chunk_sums(nullptr, nullptr).bytes, 0}; }
 
   void run(const Workspace&, const Operands& o, const Context& context) const {
     // Small channels go several to a task.
-    const EvenSplit chunks{pixel_blocks(blocks_), blocks_.chunks},
+    const PixelBlocks blocks(p_, blocks_);
+    const EvenSplit chunks{blocks.count(), blocks_.chunks},
         groups = EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.output_pixels())));
-    const Partials partials(*this, context.shared());
-    const auto weight_of = [&](int64_t chunk) {
-      return chunk == 0 ? o.written<T>(o.weight) : partials.weight + (chunk - 1) * sums();
-    };
+    const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
     parallel_for(context.threads, groups.parts * chunks.parts, [&](int64_t task, int) {
       const int64_t chunk = task % chunks.parts, gi = task / chunks.parts;
       for (int64_t oc = groups.begin(gi) * p_.oc_per_group(); oc < groups.begin(gi + 1) * p_.oc_per_group(); ++oc) {
-        T* weight = weight_of(chunk) + oc * p_.taps();
+        T* weight = sums.of(chunk) + oc * p_.taps();
         std::fill_n(weight, p_.taps(), T(0));
         double bias = 0;
         for (int64_t i = chunks.begin(chunk); i < chunks.begin(chunk + 1); ++i) {
-          const PixelBlock px = pixel_block(i);
+          const PixelBlock px = blocks[i];
           add_block(px, oc, o, weight);
           if (p_.bias) bias += sum_output(px, oc, o);
         }
-        if (p_.bias) partials.bias[chunk * p_.oc + oc] = bias;
+        if (p_.bias) sums.bias_of(chunk)[oc] = bias;
       }
     });
-    for (int64_t chunk = 1; chunk < chunks.parts; ++chunk)
-      for (int64_t i = 0; i < sums(); ++i) weight_of(0)[i] += weight_of(chunk)[i];
-    if (!p_.bias) return;
-    for (int64_t oc = 0; oc < p_.oc; ++oc) {
-      double sum = 0;
-      for (int64_t chunk = 0; chunk < chunks.parts; ++chunk) sum += partials.bias[chunk * p_.oc + oc];
-      o.written<T>(o.bias)[oc] = static_cast<T>(sum);
-    }
+    add_chunks(sums.first, sums.others, sums.count, chunks.parts, sums.count);
+    if (p_.bias) add_bias_chunks(o.written<T>(o.bias), sums.bias, chunks.parts, p_.oc);
   }
 
  private:
@@ -79,34 +72,8 @@ class PlaneWeightGrad {
   static constexpr int64_t kMaxPartialBytes = 1 << 20;
   static constexpr int64_t kPixelsPerTask = 16384;
 
-  struct PixelBlock {
-    int64_t n0, images, r0, rows, c0, cols;
-  };
-
-  // The sums of each chunk, shared by all threads; the weights of the first one are the result's own memory.
-  struct Partials {
-    T* weight;
-    double* bias;
-    size_t bytes;
-    Partials(const PlaneWeightGrad& s, std::byte* memory) {
-      const int64_t chunks = s.blocks_.chunks;
-      ScratchAllocator take(memory);
-      weight = take.array<T>(std::max<int64_t>(0, chunks - 1) * s.sums());
-      bias = take.array<double>(s.p_.bias ? chunks * s.p_.oc : 0);
-      bytes = take.bytes();
-    }
-  };
-
-  int64_t sums() const { return p_.oc * p_.taps(); }
-  int64_t pixel_blocks(const Blocks& b) const {
-    return ceil_div(p_.n, b.images) * ceil_div(p_.oh, b.rows) * ceil_div(p_.ow, b.cols);
-  }
-
-  PixelBlock pixel_block(int64_t i) const {
-    const EvenSplit c = EvenSplit::of_at_most(p_.ow, blocks_.cols), r = EvenSplit::of_at_most(p_.oh, blocks_.rows),
-                    n = EvenSplit::of_at_most(p_.n, blocks_.images);
-    const int64_t ci = i % c.parts, ri = i / c.parts % r.parts, ni = i / c.parts / r.parts;
-    return {n.begin(ni), n.length(ni), r.begin(ri), r.length(ri), c.begin(ci), c.length(ci)};
+  ChunkSums<T> chunk_sums(std::byte* memory, T* weight) const {
+    return {memory, blocks_.chunks, p_.weight_count(), p_.bias ? p_.oc : 0, true, weight};
   }
 
   // The tile with the least work: two FMA a cycle, and a load, most of which cross a cache line.
@@ -161,8 +128,7 @@ class PlaneWeightGrad {
   Blocks blocks_;
   const StencilGradTiles<T>& tiles_;
   const RowKernels<T>& rows_;
-  Axis h_,
-      w_;  // without the taps that read only padding: their gradient is zero
+  Axis h_, w_;  // without the taps that read only padding: their gradient is zero
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 // transformed back, once for all segments of a chunk; the lanes are added last. Chunks follow from the problem.
 #include <cmath>
 
+#include "algorithms/chunks.h"
 #include "algorithms/fft/fft.h"
 #include "algorithms/fft/segments.h"
 #include "core/parallel.h"
@@ -174,8 +175,7 @@ class FftWeightGrad {
     const int64_t at = (oc * icg_ + ic) * p_.kw;
     T* w = o.written<T>(o.weight) + at;
     std::copy_n(shared.weights + at, p_.kw, w);
-    for (int64_t chunk = 1; chunk < blocks_.chunks; ++chunk)
-      for (int64_t t = 0; t < p_.kw; ++t) w[t] += shared.weights[chunk * p_.weight_count() + at + t];
+    add_chunks(w, shared.weights + p_.weight_count() + at, p_.weight_count(), blocks_.chunks, p_.kw);
     if (!std::isfinite(rows_.sum(w, p_.kw))) sum_directly(oc, ic, o, w);
   }
 
