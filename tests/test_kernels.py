@@ -274,6 +274,28 @@ def test_copy_rows(kernel: Kernel, side: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("copy_rows"))
+def test_copy_rows_of_phases_and_planes(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    for step in (2, 3, 4, 5, 8, 9, 16, 19):
+        for phases in sorted({1, 2, step - 1, step}):
+            for start in (-step - 1, -1, 0, 3):
+                planes, rows, count = 2, 2, int(rng.integers(1, 2 * kernel.lanes + 4))
+                width = int(rng.integers(1, step * count + 2))
+                src = integers(rng, kernel, side, planes, rows, width)
+                at = start + np.arange(phases)[:, None] + step * np.arange(count)
+                inside = (at >= 0) & (at < width)
+                want = np.where(inside[:, None], src[:, :, np.where(inside, at, 0)].swapaxes(1, 2), 0)
+                dst = nans(kernel, side, planes, phases, rows, count)
+                kernel.run(
+                    dst=dst, dst_pitch=count, dst_phase=rows * count, dst_plane=phases * rows * count,
+                    src=src, src_pitch=width, src_plane=rows * width, planes=planes, phases=phases,
+                    rows=rows, start=start, step=step, count=count, width=width,
+                )  # fmt: skip
+                np.testing.assert_array_equal(dst, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("interleave_rows"))
 def test_interleave_rows(kernel: Kernel, side: str) -> None:
     rng = np.random.default_rng(0)

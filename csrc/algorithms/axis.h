@@ -84,14 +84,17 @@ inline Axis input_grad_axis(int64_t in_positions, int64_t out_positions, int64_t
 // neighbours are `shift` positions apart.
 class Strip {
  public:
-  // shared: as above. Not shared: each tap has a copy of its own, `length` long.
-  Strip(const Axis& axis, int64_t length, bool shared) : axis_(axis), length_(length) {
+  // shared: as above. Not shared: each tap has a copy of its own, `length` long. even: classes that begin side by side
+  // in the source are equally long, so that they are one group.
+  Strip(const Axis& axis, int64_t length, bool shared, bool even = false) : axis_(axis), length_(length) {
     const int64_t common = std::gcd(axis.stride, axis.offset_step);
     classes_ = shared ? axis.stride / common : 1;
     shift_ = shared ? std::min(axis.offset_step / common, length) : length;
     contiguous_ = shared && shift_ == axis.offset_step / common;
     per_class_ = axis.taps / classes_;
     longer_classes_ = axis.taps % classes_;
+    if (even && contiguous_ && axis.offset_step == 1 && per_class_ > 0 && longer_classes_ > 0)
+      ++per_class_, longer_classes_ = 0;
   }
 
   int64_t base(int64_t tap) const { return class_base(tap % classes_) + tap / classes_ * shift_; }
@@ -111,6 +114,28 @@ class Strip {
           f(class_base(c) + i * shift_, o * axis_.stride + axis_.offset(c + i * classes_), length_);
       }
     }
+  }
+
+  // Pieces [at + i * pitch, at + i * pitch + count) that come from source + i, source + i + stride, ...
+  struct Group {
+    int64_t at, source, count, pieces, pitch;
+  };
+
+  // Calls f(group): pieces that begin side by side in the source come together, at most `stride` of them.
+  template <typename F>
+  void each_group(int64_t o, const F& f) const {
+    Group group{};
+    each_piece(o, [&](int64_t at, int64_t source, int64_t count) {
+      const int64_t pitch = group.pieces == 1 ? at - group.at : group.pitch;
+      if (group.pieces > 0 && group.pieces < axis_.stride && count == group.count &&
+          source == group.source + group.pieces && at == group.at + group.pieces * pitch) {
+        group.pitch = pitch, ++group.pieces;
+      } else {
+        if (group.pieces > 0) f(group);
+        group = {at, source, count, 1, 0};
+      }
+    });
+    if (group.pieces > 0) f(group);
   }
 
  private:

@@ -12,7 +12,8 @@
 
 namespace convext {
 
-// Overwrites the zeros that a copied row has for positions outside the image with what the mode reads there.
+// Overwrites the zeros that a copied row has for positions outside the image with what the mode reads there. (Even
+// strips may reach beyond what the mode has: those numbers are used by nobody.)
 template <typename T>
 void fill_edges(T* dst, const T* row, int64_t width, int64_t start, int64_t step, int64_t count, PaddingMode mode) {
   for (int64_t i = 0; i < count; ++i) {
@@ -20,45 +21,64 @@ void fill_edges(T* dst, const T* row, int64_t width, int64_t start, int64_t step
     if (at >= 0 && at < width)
       i += (width - 1 - at) / step;  // on to the last position inside
     else
-      dst[i] = row[source_index(mode, at, width)];
+      dst[i] = row[std::clamp<int64_t>(source_index(mode, at, width), 0, width - 1)];
   }
 }
 
-// Copies a block of an image plane (height x width): rows row, row + row_step, ... and columns col,
-// col + col_step, ... wherever they lie.
+// A block of image planes (height x width, one after the other): rows row, row + row_step, ... and columns col,
+// col + col_step, ... wherever they lie; and of `phases` blocks, each a column further.
 template <typename T>
 struct PlaneBlock {
   const T* plane;
   int64_t height, width;
   int64_t row, row_step, rows, col, col_step, cols;
+  int64_t phases = 1, dst_phase = 0;
+  int64_t planes = 1, dst_plane = 0;
 };
 
 template <typename T>
 void copy_block(T* dst, int64_t dst_pitch, const PlaneBlock<T>& b, PaddingMode mode, const RowKernels<T>& kernels) {
-  const bool adjoin = b.cols == b.width && dst_pitch == b.width && b.row_step == 1 && b.col_step == 1;
+  // Calls f(to) for the copy of each plane and phase.
+  const auto each_copy = [&](const auto& f) {
+    for (int64_t k = 0; k < b.planes; ++k)
+      for (int64_t p = 0; p < b.phases; ++p) f(dst + k * b.dst_plane + p * b.dst_phase);
+  };
+  const int64_t plane = b.height * b.width;
+  const bool adjoin = b.cols == b.width && dst_pitch == b.width && b.row_step == 1 && b.col_step == 1 && b.phases == 1;
   if (mode == PaddingMode::kZeros && adjoin && 4 * std::abs(b.col) <= b.width) {
     // Whole rows a little to the side: one row of the whole plane, but for the ends of rows that came from others.
-    kernels.copy({dst, 0, b.plane, 0, 1, b.row * b.width + b.col, 1, b.rows * b.width, b.height * b.width});
+    kernels.copy({dst, 0, b.plane, 0, 1, b.row * b.width + b.col, 1, b.rows * b.width, plane, 1, 0, b.planes,
+                  b.dst_plane, plane});
     const int64_t end = b.col < 0 ? 0 : b.width - b.col;
-    for (int64_t i = 0; i < std::abs(b.col); ++i)
-      for (int64_t r = 0; r < b.rows; ++r) dst[r * dst_pitch + end + i] = 0;
+    each_copy([&](T* to) {
+      for (int64_t i = 0; i < std::abs(b.col); ++i)
+        for (int64_t r = 0; r < b.rows; ++r) to[r * dst_pitch + end + i] = 0;
+    });
   } else if (mode == PaddingMode::kZeros) {
     const int64_t first = b.row < 0 ? std::min(b.rows, ceil_div(-b.row, b.row_step)) : 0;
     const int64_t last =
         b.row < b.height ? std::max(first, std::min(b.rows, ceil_div(b.height - b.row, b.row_step))) : first;
     const auto clear = [&](int64_t from, int64_t to) {
-      for (int64_t r = from; r < to; ++r) std::memset(dst + r * dst_pitch, 0, static_cast<size_t>(b.cols) * sizeof(T));
+      if (from < to)
+        each_copy([&](T* copy) {
+          for (int64_t r = from; r < to; ++r)
+            std::memset(copy + r * dst_pitch, 0, static_cast<size_t>(b.cols) * sizeof(T));
+        });
     };
     clear(0, first);
     kernels.copy({dst + first * dst_pitch, dst_pitch, b.plane + (b.row + first * b.row_step) * b.width,
-                  b.row_step * b.width, last - first, b.col, b.col_step, b.cols, b.width});
+                  b.row_step * b.width, last - first, b.col, b.col_step, b.cols, b.width, b.phases, b.dst_phase,
+                  b.planes, b.dst_plane, plane});
     clear(last, b.rows);
   } else {
-    for (int64_t r = 0; r < b.rows; ++r) {
-      const T* row = b.plane + source_index(mode, b.row + r * b.row_step, b.height) * b.width;
-      kernels.copy({dst + r * dst_pitch, dst_pitch, row, 0, 1, b.col, b.col_step, b.cols, b.width});
-      fill_edges(dst + r * dst_pitch, row, b.width, b.col, b.col_step, b.cols, mode);
-    }
+    for (int64_t k = 0; k < b.planes; ++k)
+      for (int64_t r = 0; r < b.rows; ++r) {
+        const T* row = b.plane + k * plane + source_index(mode, b.row + r * b.row_step, b.height) * b.width;
+        T* to = dst + k * b.dst_plane + r * dst_pitch;
+        kernels.copy({to, 0, row, 0, 1, b.col, b.col_step, b.cols, b.width, b.phases, b.dst_phase});
+        for (int64_t p = 0; p < b.phases; ++p)
+          fill_edges(to + p * b.dst_phase, row, b.width, b.col + p, b.col_step, b.cols, mode);
+      }
   }
 }
 
@@ -72,7 +92,7 @@ class PanelShape {
  public:
   PanelShape(const Axis& h, const Axis& w, int64_t rows, int64_t cols, Arrangement arrangement, int64_t images = 1)
       : rows_(h, rows, arrangement != Arrangement::kTapCopies),
-        cols_(w, cols, arrangement == Arrangement::kShifts),
+        cols_(w, cols, arrangement == Arrangement::kShifts, true),
         arrangement_(arrangement),
         images_(images) {}
 
@@ -89,15 +109,15 @@ class PanelShape {
   template <typename T>
   void pack(T* panel, const T* source, int64_t in_h, int64_t in_w, int64_t channels, int64_t r, int64_t c,
             PaddingMode mode, const RowKernels<T>& kernels, int64_t image = 0) const {
-    for (int64_t k = 0; k < channels; ++k)
-      cols_.each_piece(c, [&](int64_t col, int64_t col_source, int64_t cols) {
-        rows_.each_piece(r, [&](int64_t row, int64_t row_source, int64_t rows) {
-          copy_block(
-              panel + k * channel_pitch() + place(row, col, image), row_pitch(),
-              {source + k * in_h * in_w, in_h, in_w, row_source, rows_.step(), rows, col_source, cols_.step(), cols},
-              mode, kernels);
-        });
+    cols_.each_group(c, [&](const Strip::Group& g) {
+      rows_.each_piece(r, [&](int64_t row, int64_t row_source, int64_t rows) {
+        const int64_t at = place(row, g.at, image);
+        copy_block(panel + at, row_pitch(),
+                   {source, in_h, in_w, row_source, rows_.step(), rows, g.source, cols_.step(), g.count, g.pieces,
+                    place(row, g.at + g.pitch, image) - at, channels, channel_pitch()},
+                   mode, kernels);
       });
+    });
   }
 
  private:

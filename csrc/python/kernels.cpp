@@ -106,6 +106,8 @@ void run_copy_rows(void (*fn)(const CopyRowsArgs<T>&), const Fields& fields) {
   fields.get("dst", args.dst), fields.get("dst_pitch", args.dst_pitch), fields.get("src", args.src);
   fields.get("src_pitch", args.src_pitch), fields.get("rows", args.rows), fields.get("start", args.start);
   fields.get("step", args.step), fields.get("count", args.count), fields.get("width", args.width);
+  fields.get("phases", args.phases), fields.get("dst_phase", args.dst_phase), fields.get("planes", args.planes);
+  fields.get("dst_plane", args.dst_plane), fields.get("src_plane", args.src_plane);
   fn(args);
 }
 

@@ -65,6 +65,10 @@ struct F32 {
     const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));
     return {_mm256_castpd_ps(_mm256_permute4x64_pd(pairs, 0xd8))};
   }
+  static CONVEXT_INLINE F32 odd_lanes(F32 a, F32 b) {
+    const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0xdd));
+    return {_mm256_castpd_ps(_mm256_permute4x64_pd(pairs, 0xd8))};
+  }
   static CONVEXT_INLINE F32 zip_low(F32 a, F32 b) {
     return {_mm256_permute2f128_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v), 0x20)};
   }
@@ -126,6 +130,9 @@ struct F64 {
   static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) {
     return {_mm256_permute4x64_pd(_mm256_unpacklo_pd(a.v, b.v), 0xd8)};
   }
+  static CONVEXT_INLINE F64 odd_lanes(F64 a, F64 b) {
+    return {_mm256_permute4x64_pd(_mm256_unpackhi_pd(a.v, b.v), 0xd8)};
+  }
   static CONVEXT_INLINE F64 zip_low(F64 a, F64 b) {
     return {_mm256_permute2f128_pd(_mm256_unpacklo_pd(a.v, b.v), _mm256_unpackhi_pd(a.v, b.v), 0x20)};
   }
@@ -146,3 +153,5 @@ CONVEXT_INLINE void add_wide(F64& sum, F32 a) {
 }
 
 }  // namespace
+
+#include "simd/squares.h"  // of these vectors

@@ -62,6 +62,10 @@ struct F32 {
     const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return {_mm512_permutex2var_ps(a.v, index, b.v)};
   }
+  static CONVEXT_INLINE F32 odd_lanes(F32 a, F32 b) {
+    const __m512i index = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    return {_mm512_permutex2var_ps(a.v, index, b.v)};
+  }
   static CONVEXT_INLINE F32 zip_low(F32 a, F32 b) {
     const __m512i index = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     return {_mm512_permutex2var_ps(a.v, index, b.v)};
@@ -131,6 +135,9 @@ struct F64 {
   static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) {
     return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b.v)};
   }
+  static CONVEXT_INLINE F64 odd_lanes(F64 a, F64 b) {
+    return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b.v)};
+  }
   static CONVEXT_INLINE F64 zip_low(F64 a, F64 b) {
     return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b.v)};
   }
@@ -153,3 +160,5 @@ CONVEXT_INLINE void add_wide(F64& sum, F32 a) {
 }
 
 }  // namespace
+
+#include "simd/squares.h"  // of these vectors

@@ -89,6 +89,7 @@ struct ScalarVec {
   }
   // a and b as one row of 2 * kLanes numbers: those at even places.
   static CONVEXT_INLINE ScalarVec even_lanes(ScalarVec a, ScalarVec b) { return {{a.v[0], a.v[2], b.v[0], b.v[2]}}; }
+  static CONVEXT_INLINE ScalarVec odd_lanes(ScalarVec a, ScalarVec b) { return {{a.v[1], a.v[3], b.v[1], b.v[3]}}; }
   // a0 b0 a1 b1 ..., its first and its second half.
   static CONVEXT_INLINE ScalarVec zip_low(ScalarVec a, ScalarVec b) { return {{a.v[0], b.v[0], a.v[1], b.v[1]}}; }
   static CONVEXT_INLINE ScalarVec zip_high(ScalarVec a, ScalarVec b) { return {{a.v[2], b.v[2], a.v[3], b.v[3]}}; }
@@ -105,3 +106,5 @@ using F32 = ScalarVec<float>;
 using F64 = ScalarVec<double>;
 
 }  // namespace
+
+#include "simd/squares.h"  // of these vectors

@@ -30,39 +30,80 @@ struct Rows {
       v.store_tail(p, count);
   }
 
-  // The numbers row[at], row[at + kStep], ...; what lies outside the row is zero.
+  // Undoes zip: of kStep vectors that lie side by side the even lanes come first, then the odd ones, round by round.
   template <int kStep>
-  static CONVEXT_INLINE Vec load_every(const T* row, int64_t at, int64_t width) {
-    if constexpr (kStep == 1)
-      return load_window(row, at, width);
-    else
-      return Vec::even_lanes(load_every<kStep / 2>(row, at, width),
-                             load_every<kStep / 2>(row, at + kStep / 2 * kLanes, width));
+  static CONVEXT_INLINE void unzip(Vec (&x)[kStep]) {
+#pragma GCC unroll 4
+    for (int round = 1; round < kStep; round *= 2) {
+      Vec y[kStep];
+#pragma GCC unroll 8
+      for (int i = 0; i < kStep / 2; ++i) {
+        y[i] = Vec::even_lanes(x[2 * i], x[2 * i + 1]);
+        y[i + kStep / 2] = Vec::odd_lanes(x[2 * i], x[2 * i + 1]);
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < kStep; ++i) x[i] = y[i];
+    }
+  }
+
+  // Calls f(dst, src) for each row of each plane.
+  template <typename F>
+  static CONVEXT_INLINE void each_row(const CopyRowsArgs<T>& a, const F& f) {
+    for (int64_t k = 0; k < a.planes; ++k)
+      for (int64_t r = 0; r < a.rows; ++r)
+        f(a.dst + k * a.dst_plane + r * a.dst_pitch, a.src + k * a.src_plane + r * a.src_pitch);
   }
 
   template <int kStep>
   static void copy_every(const CopyRowsArgs<T>& a) {
-    for (int64_t r = 0; r < a.rows; ++r)
-      for (int64_t i = 0; i < a.count; i += kLanes)
-        store_window(load_every<kStep>(a.src + r * a.src_pitch, a.start + kStep * i, a.width),
-                     a.dst + r * a.dst_pitch + i, a.count - i);
+    each_row(a, [&](T* dst, const T* src) __attribute__((always_inline)) {
+      for (int64_t i = 0; i < a.count; i += kLanes) {
+        Vec x[kStep];
+#pragma GCC unroll 8
+        for (int v = 0; v < kStep; ++v) x[v] = load_window(src, a.start + kStep * i + v * kLanes, a.width);
+        unzip<kStep>(x);
+#pragma GCC unroll 8
+        for (int p = 0; p < kStep; ++p)
+          if (p < a.phases) store_window(x[p], dst + p * a.dst_phase + i, a.count - i);
+      }
+    });
+  }
+
+  // One number after the other: positions [first, last) of each phase.
+  static CONVEXT_INLINE void copy_numbers(const CopyRowsArgs<T>& a, T* dst, const T* src, int64_t first, int64_t last) {
+    for (int64_t p = 0; p < a.phases; ++p) {
+      const int64_t start = a.start + p;
+      const int64_t before = start < 0 ? (-start + a.step - 1) / a.step : 0;
+      const int64_t inside = start < a.width ? (a.width - start + a.step - 1) / a.step : 0;
+      T* to = dst + p * a.dst_phase;
+      int64_t i = first;
+      for (; i < last && i < before; ++i) to[i] = 0;
+      for (; i < last && i < inside; ++i) to[i] = src[start + i * a.step];
+      for (; i < last; ++i) to[i] = 0;
+    }
+  }
+
+  // Where all phases lie inside the row, kLanes positions of kLanes phases are a square to be transposed.
+  static void copy_squares(const CopyRowsArgs<T>& a) {
+    int64_t first = a.start < 0 ? (-a.start + a.step - 1) / a.step : 0;
+    first = first < a.count ? first : a.count;
+    const int64_t room = a.width - a.start - a.phases, inside = room < 0 ? 0 : room / a.step + 1;
+    const int64_t last = inside < first ? first : inside < a.count ? inside : a.count;
+    each_row(a, [&](T* dst, const T* src) __attribute__((always_inline)) {
+      copy_numbers(a, dst, src, 0, first);
+      Squares<Vec>::transpose(src + a.start + first * a.step, a.step, last - first, a.phases,
+                              [&](int64_t p) __attribute__((always_inline)) { return dst + p * a.dst_phase + first; });
+      copy_numbers(a, dst, src, last, a.count);
+    });
   }
 
   static void copy(const CopyRowsArgs<T>& a) {
     if (a.step == 1) return copy_every<1>(a);
     if (a.step == 2) return copy_every<2>(a);
     if (a.step == 4) return copy_every<4>(a);
-    const int64_t before = a.start < 0 ? (-a.start + a.step - 1) / a.step : 0;
-    const int64_t first = before < a.count ? before : a.count;
-    const int64_t inside = a.start < a.width ? (a.width - a.start + a.step - 1) / a.step : 0;
-    const int64_t last = inside < first ? first : inside < a.count ? inside : a.count;
-    for (int64_t r = 0; r < a.rows; ++r) {
-      T* dst = a.dst + r * a.dst_pitch;
-      const T* src = a.src + r * a.src_pitch + a.start;
-      for (int64_t i = 0; i < first; ++i) dst[i] = 0;
-      for (int64_t i = first; i < last; ++i) dst[i] = src[i * a.step];
-      for (int64_t i = last; i < a.count; ++i) dst[i] = 0;
-    }
+    if (a.step == 8 && a.phases > 1) return copy_every<8>(a);
+    if (a.phases >= kLanes / 2) return copy_squares(a);
+    each_row(a, [&](T* dst, const T* src) { copy_numbers(a, dst, src, 0, a.count); });
   }
 
   // Brings kPhases vectors into the order of the destination: first those a half apart are zipped.
