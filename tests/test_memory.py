@@ -60,6 +60,34 @@ def test_distinct_shapes_leave_nothing_behind() -> None:
     assert int(printed) < 1e6
 
 
+# --- Huge pages -------------------------------------------------------------------------------------
+
+
+def asks_for_huge_pages(x: torch.Tensor) -> bool:
+    """Whether the mapping that holds the middle of a tensor is advised to (Linux: "hg" in smaps)."""
+    middle, inside = x.data_ptr() + x.nbytes // 2, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        key, *values = line.split()
+        if not key.endswith(":"):
+            begin, end = (int(address, 16) for address in key.split("-"))
+            inside = begin <= middle < end
+        elif inside and key == "VmFlags:":
+            return "hg" in values
+    raise AssertionError("no mapping holds the tensor")
+
+
+def test_huge_pages_hold_large_results_that_are_not_recorded() -> None:
+    """64 MiB: malloc maps such a block anew, so nothing else has advised it."""
+    x = torch.zeros(1, 1, 2**24)
+    weight = torch.ones(1, 1, 1, requires_grad=True)
+    with torch.no_grad():
+        assert asks_for_huge_pages(convext.conv1d(x, weight))
+    y = convext.conv1d(x.requires_grad_(), weight)
+    assert not asks_for_huge_pages(y)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert asks_for_huge_pages(gradient)
+
+
 # --- Scratch ----------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/core/CPUAllocator.h>
+#include <c10/core/GradMode.h>
 #include <sys/mman.h>
 #include <torch/library.h>
 
@@ -88,10 +89,13 @@ struct Tensors {
   }
 };
 
+// A result that is recorded for a backward pass lives so long that the next step's takes pages that lay idle. Those of
+// 2 MiB are the ones that a host takes back from a virtual machine: 4 ms each to get again, against 0.3 ms if they were
+// just freed, and 0.9 ms for 512 small pages.
 Tensor new_tensor(IntArrayRef sizes, const Tensor& like, bool channels_last = false) {
   return empty_result(sizes, channels_last, [&](IntArrayRef size, at::MemoryFormat format) -> Tensor {
     const Tensor made = at::detail::empty_cpu(size, like.scalar_type(), /*pin_memory=*/false, format);
-    advise_huge_pages(made.const_data_ptr(), made.nbytes());
+    if (!c10::GradMode::is_enabled()) advise_huge_pages(made.const_data_ptr(), made.nbytes());
     return made;
   });
 }
