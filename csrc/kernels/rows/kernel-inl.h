@@ -17,12 +17,6 @@ struct Rows {
 
   static CONVEXT_INLINE int64_t clamp(int64_t x) { return x < 0 ? 0 : x < kLanes ? x : kLanes; }
 
-  // The numbers at p .. p + kLanes that lie in a row which begins at p - at.
-  static CONVEXT_INLINE Vec load_window(const T* row, int64_t at, int64_t width) {
-    if (at >= 0 && at + kLanes <= width) return Vec::load(row + at);
-    return Vec::load_range(row + at, clamp(-at), clamp(width - at));
-  }
-
   static CONVEXT_INLINE void store_window(const Vec& v, T* p, int64_t count) {
     if (count >= kLanes)
       v.store(p);
@@ -49,23 +43,59 @@ struct Rows {
   // Calls f(dst, src) for each row of each plane.
   template <typename F>
   static CONVEXT_INLINE void each_row(const CopyRowsArgs<T>& a, const F& f) {
-    for (int64_t k = 0; k < a.planes; ++k)
-      for (int64_t r = 0; r < a.rows; ++r)
-        f(a.dst + k * a.dst_plane + r * a.dst_pitch, a.src + k * a.src_plane + r * a.src_pitch);
+    const int64_t rows = a.rows, src_pitch = a.src_pitch, dst_pitch = a.dst_pitch;
+    for (int64_t k = 0; k < a.planes; ++k) {
+      T* dst = a.dst + k * a.dst_plane;
+      const T* src = a.src + k * a.src_plane;
+      for (int64_t r = 0; r < rows; ++r, dst += dst_pitch, src += src_pitch) f(dst, src);
+    }
+  }
+
+  // The vector of positions i .. i + kLanes of each phase, which meets the ends of the source or of the copy. each_row
+  // calls f(dst, src) for some rows; the masks are made once for all of them.
+  template <int kStep, typename EachRow>
+  static CONVEXT_INLINE void copy_end(const CopyRowsArgs<T>& a, int64_t i, const EachRow& each_row) {
+    const int64_t at = a.start + kStep * i, count = clamp(a.count - i), phases = a.phases, dst_phase = a.dst_phase;
+    typename Vec::Mask inside[kStep];
+#pragma GCC unroll 8
+    for (int v = 0; v < kStep; ++v) {
+      const int64_t before = clamp(-at - v * kLanes);
+      inside[v] = Vec::inside(-before, clamp(a.width - at - v * kLanes) - before);
+    }
+    each_row([&](T* dst, const T* src) __attribute__((always_inline)) {
+      Vec x[kStep];
+#pragma GCC unroll 8
+      for (int v = 0; v < kStep; ++v) x[v] = Vec::load(src + at + v * kLanes, inside[v]);
+      unzip<kStep>(x);
+#pragma GCC unroll 8
+      for (int p = 0; p < kStep; ++p)
+        if (p < phases) x[p].store_tail(dst + p * dst_phase + i, count);
+    });
   }
 
   template <int kStep>
   static void copy_every(const CopyRowsArgs<T>& a) {
+    if (a.count <= 2 * kLanes) {  // narrow rows go a vector of all rows at a time
+      for (int64_t i = 0; i < a.count; i += kLanes)
+        copy_end<kStep>(a, i, [&a](const auto& f) __attribute__((always_inline)) { each_row(a, f); });
+      return;
+    }
+    const int64_t whole = a.start < 0 ? (-a.start + kStep - 1) / kStep : 0, inside = (a.width - a.start) / kStep,
+                  last = inside < a.count ? inside : a.count;
     each_row(a, [&](T* dst, const T* src) __attribute__((always_inline)) {
-      for (int64_t i = 0; i < a.count; i += kLanes) {
+      const auto row = [dst, src](const auto& f) __attribute__((always_inline)) { f(dst, src); };
+      int64_t i = 0;
+      for (; i < whole && i < a.count; i += kLanes) copy_end<kStep>(a, i, row);
+      for (; i + kLanes <= last; i += kLanes) {
         Vec x[kStep];
 #pragma GCC unroll 8
-        for (int v = 0; v < kStep; ++v) x[v] = load_window(src, a.start + kStep * i + v * kLanes, a.width);
+        for (int v = 0; v < kStep; ++v) x[v] = Vec::load(src + a.start + kStep * i + v * kLanes);
         unzip<kStep>(x);
 #pragma GCC unroll 8
         for (int p = 0; p < kStep; ++p)
-          if (p < a.phases) store_window(x[p], dst + p * a.dst_phase + i, a.count - i);
+          if (p < a.phases) x[p].store(dst + p * a.dst_phase + i);
       }
+      for (; i < a.count; i += kLanes) copy_end<kStep>(a, i, row);
     });
   }
 
@@ -122,23 +152,35 @@ struct Rows {
     }
   }
 
+  // The vectors of the numbers i .. i + kLanes of each phase, of some rows.
+  template <int kPhases>
+  static CONVEXT_INLINE void interleave_vectors(const InterleaveRowsArgs<T>& a, int64_t first_row, int64_t rows,
+                                                int64_t i) {
+    const int64_t left = a.count - kPhases * i, src_phase = a.src_phase, src_pitch = a.src_pitch,
+                  dst_pitch = a.dst_pitch;
+    int64_t loaded[kPhases], stored[kPhases];
+#pragma GCC unroll 8
+    for (int p = 0; p < kPhases; ++p) {
+      loaded[p] = clamp((left - p + kPhases - 1) / kPhases);
+      stored[p] = clamp(left - p * kLanes);
+    }
+    const T* src = a.src + first_row * src_pitch + i;
+    T* dst = a.dst + first_row * dst_pitch + kPhases * i;
+    for (int64_t r = 0; r < rows; ++r, src += src_pitch, dst += dst_pitch) {
+      Vec x[kPhases];
+#pragma GCC unroll 8
+      for (int p = 0; p < kPhases; ++p) x[p] = Vec::load_tail(src + p * src_phase, loaded[p]);
+      zip<kPhases>(x);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPhases; ++p) store_window(x[p], dst + p * kLanes, stored[p]);
+    }
+  }
+
   template <int kPhases>
   static void interleave_phases(const InterleaveRowsArgs<T>& a) {
-    for (int64_t r = 0; r < a.rows; ++r) {
-      T* dst = a.dst + r * a.dst_pitch;
-      const T* src = a.src + r * a.src_pitch;
-      for (int64_t i = 0; kPhases * i < a.count; i += kLanes) {
-        const int64_t left = a.count - kPhases * i;
-        Vec x[kPhases];
-#pragma GCC unroll 8
-        for (int p = 0; p < kPhases; ++p)
-          x[p] = Vec::load_tail(src + p * a.src_phase + i, clamp((left - p + kPhases - 1) / kPhases));
-        zip<kPhases>(x);
-#pragma GCC unroll 8
-        for (int p = 0; p < kPhases; ++p)
-          if (left > p * kLanes) store_window(x[p], dst + kPhases * i + p * kLanes, left - p * kLanes);
-      }
-    }
+    const int64_t rows = a.count <= 2 * kPhases * kLanes ? a.rows : 1;
+    for (int64_t r = 0; r < a.rows; r += rows)
+      for (int64_t i = 0; kPhases * i < a.count; i += kLanes) interleave_vectors<kPhases>(a, r, rows, i);
   }
 
   static void interleave(const InterleaveRowsArgs<T>& a) {
