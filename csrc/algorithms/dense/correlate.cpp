@@ -58,7 +58,7 @@ class Correlate {
     };
     const int64_t pixels = std::max<int64_t>(1, part_h.length * part_w.length);
     const int64_t together =
-        EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, (streamed ? kMaxCols : kMaxFlatPixels) / pixels)).largest();
+        EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, (apart_ ? kMaxCols : kMaxFlatPixels) / pixels)).largest();
     if (!apart_ || h.out == 1) consider(Arrangement::kShifts, 1, 1, h.out, w.out);
     if (!apart_ && h.out > 1 && w.out <= kMaxFlatWidth) consider(Arrangement::kColumnTaps, 1, tw, 1, h.out * w.out);
     if (apart_ ? h.out > 1 : together > 1 && !scattered())
@@ -166,7 +166,9 @@ class Correlate {
   static constexpr int64_t kMaxFlatWidth = 256;  // wider rows are long enough by themselves
   static constexpr int64_t kMaxCols = 1024;
   static constexpr int64_t kMinSteps = 32, kMaxSteps = 144;
-  static constexpr int64_t kMaxFlatPixels = 256;  // of several images: enough vectors to lose little in the last one
+  // Of several images: enough vectors to lose little in the last one. Packed weights stream at no cost to larger
+  // products, and each block of destination channels copies the images again (up to 20 % where weights were shared).
+  static constexpr int64_t kMaxFlatPixels = 256;
   // Vectors of pixels from which on packed weights pay, for single taps and for phases. Read in place, a tile's
   // rows (or, if these adjoin, its steps) spread over as many cache lines and pages. Neighbouring taps share them:
   // packing gains a tenth with many pixels of all images, and loses one with few.
