@@ -4,10 +4,13 @@
 //
 // A step is a pixel: numbers of the one image are broadcast, the other's fill the lanes. With input channels in
 // the lanes the sums are in the gradient's order; with output channels, for few input channels (stems), they are
-// transposed in the end. The lanes' image is copied, so that what a tile reads stays in L1.
+// transposed in the end. A task sums some blocks of pixels, each for all of its channels before the next, so
+// that memory is met in the order in which it lies, and reads the next block ahead. A slice of the lanes' image is
+// copied, so that what a tile reads stays in L1.
 #include "algorithms/channels_last/channels_last.h"
 #include "algorithms/channels_last/pixel_panel.h"
 #include "algorithms/chunks.h"
+#include "algorithms/read_ahead.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -52,13 +55,18 @@ class PixelWeightGrad {
     blocks_ = b;
     while (workspace().thread_bytes > kMaxThreadBytes && shrink(b)) blocks_ = b;
 
-    // Chunks: enough tasks for many threads, as long as each sums many pixels and the partial sums are few.
-    const int64_t apart = p_.g * slices().parts * row_blocks().parts;
-    const int64_t wanted =
-        ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
-    const int64_t affordable =
-        kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
-    b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, PixelBlocks(p_, b).count());
+    // Enough tasks for many threads: by chunks, as long as the partial sums are few, and fewer than what they are
+    // summed from, or tasks would be very few; then by slices of the lanes.
+    const int64_t count = PixelBlocks(p_, b).count();
+    const int64_t wanted = std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1);
+    int64_t apart = p_.g * row_blocks().parts;
+    const int64_t least = ceil_div(std::min(kFewTasks, wanted), apart * slices().parts),
+                  most = std::min(
+                      ceil_div(wanted, apart),
+                      kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count()));
+    b.chunks = std::clamp<int64_t>(std::min(std::max(count / kMinBlocks, least), most), 1, count);
+    apart *= b.chunks;
+    b.m = ceil_div(slices().parts, std::min(slices().parts, ceil_div(wanted, apart)));
     blocks_ = b;
   }
 
@@ -72,7 +80,7 @@ class PixelWeightGrad {
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
     const EvenSplit chunks{PixelBlocks(p_, blocks_).count(), blocks_.chunks};
     const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
-    parallel_for(context.threads, p_.g * slices().parts * row_blocks().parts * chunks.parts,
+    parallel_for(context.threads, p_.g * slice_parts().parts * row_blocks().parts * chunks.parts,
                  [&](int64_t task, int thread) {
                    const auto take = [&task](int64_t parts) {
                      const int64_t part = task % parts;
@@ -80,8 +88,10 @@ class PixelWeightGrad {
                      return part;
                    };
                    Task t;
-                   t.chunk = take(chunks.parts), t.slice = take(slices().parts), t.rows = take(row_blocks().parts);
-                   t.g = task;
+                   t.chunk = take(chunks.parts);
+                   const int64_t part = take(slice_parts().parts);
+                   t.slice0 = slice_parts().begin(part), t.slice1 = slice_parts().begin(part + 1);
+                   t.rows = take(row_blocks().parts), t.g = task;
                    t.block0 = chunks.begin(t.chunk), t.block1 = chunks.begin(t.chunk + 1);
                    sum_chunk(t, o, sums, Scratch(*this, context.of_thread(workspace, thread)));
                  });
@@ -92,7 +102,8 @@ class PixelWeightGrad {
   static constexpr double kTransposed = 1.1;  // what sums in another order than the gradient's cost
   static constexpr int64_t kMaxRows = 1024;
   static constexpr int64_t kMaxSteps = 256;  // added one after the other: their rounding errors pile up
-  static constexpr int64_t kMaxTasks = 64;
+  static constexpr int64_t kMaxTasks = 64, kFewTasks = 16;
+  static constexpr int64_t kMinBlocks = 4;  // of a chunk
   static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 4 << 20;
 
@@ -109,7 +120,7 @@ class PixelWeightGrad {
   };
 
   struct Task {
-    int64_t g, slice, rows, chunk, block0, block1;
+    int64_t g, slice0, slice1, rows, chunk, block0, block1;
   };
 
   struct Scratch {
@@ -157,48 +168,80 @@ class PixelWeightGrad {
                           EvenSplit::of_at_most(ceil_div(lane.channels / p_.g, tiles_.lanes), t.nv));
   }
 
-  // Whether a slice is a whole pixel.
-  bool lanes_in_place() const { return lane_.in_place() && p_.g * slices().parts == 1; }
+  // Whether a slice is a whole pixel, or is copied for each tap.
+  bool lanes_in_place() const { return lane_.in_place() && (spread() || p_.g * slices().parts == 1); }
 
   EvenSplit slices() const { return EvenSplit::of_at_most(ceil_div(lane_channels_, tiles_.lanes), blocks_.nv); }
+  EvenSplit slice_parts() const { return EvenSplit::of_at_most(slices().parts, blocks_.m); }
   EvenSplit row_blocks() const { return EvenSplit::of_at_most(row_channels_, blocks_.k); }
 
   void sum_chunk(const Task& t, const Operands& o, const ChunkSums<T>& sums, const Scratch& s) const {
-    const int64_t j0 = slices().begin(t.slice) * tiles_.lanes, width = slices().length(t.slice) * tiles_.lanes,
-                  columns = std::min(width, lane_channels_ - j0);
     const int64_t i0 = row_blocks().begin(t.rows), channels = row_blocks().length(t.rows);
-    const PixelImages<T> row = row_.images(input_in_lanes_ ? o.output : o.input),
-                         lane = lane_.images(input_in_lanes_ ? o.input : o.output);
-    const bool bias = p_.bias && t.slice == 0 && t.rows == 0;
+    const PixelImages<T> row = row_.images(input_in_lanes_ ? o.output : o.input);
+    const bool bias = p_.bias && t.slice0 == 0 && t.rows == 0;
     double* bias_sums = bias ? sums.bias_of(t.chunk) + t.g * p_.oc_per_group() : nullptr;
     if (bias) std::fill_n(bias_sums, p_.oc_per_group(), 0.0);
 
-    T* c = sums.of(t.chunk) + t.g * (p_.weight_count() / p_.g) + j0;
-    c += i0 * row_.taps() * lane_.taps() * lane_channels_;
+    T* c = sums.of(t.chunk) + t.g * (p_.weight_count() / p_.g) + i0 * row_.taps() * lane_.taps() * lane_channels_;
     for (int64_t block = t.block0; block < t.block1; ++block) {
       const PixelBlock px = PixelBlocks(p_, blocks_)[block];
       if (bias) add_bias(t, px, o, bias_sums, s);
       const PixelPanel rows =
           row_.in_place() ? PixelPanel(row_.h, row_.w, row) : row_.panel(px.rows, px.cols, channels);
-      const PixelPanel lanes =
-          lanes_in_place() ? PixelPanel(lane_.h, lane_.w, lane) : lane_.panel(px.rows, px.cols, columns);
       const T* a = rows.block(row, px, t.g * row_channels_ + i0, p_.padding_mode, row_kernels_, s.row_panel);
-      OuterProductArgs<T> args{};
-      const T* b = lanes.block(lane, px, t.g * lane_channels_ + j0, p_.padding_mode, row_kernels_, s.lane_panel);
-      set_offsets(rows, lanes, px, channels, s);
-      if (spread())
-        for (int64_t i = 0; i < px.pixels(); ++i) s.b_offset[i] = i * columns;
-      args.a_offset = s.a_offset, args.b_offset = s.b_offset, args.steps = px.pixels(), args.columns = columns;
-      args.start = block == t.block0 ? Start::kZero : Start::kAdd;
-      args.c_stride = lane_.taps() * lane_channels_;
-      for (int64_t th = 0; th < lane_.h.taps; ++th)
-        for (int64_t tw = 0; tw < lane_.w.taps; ++tw) {
-          args.b = b + lanes.tap_offset(th, tw);
-          if (spread()) args.b = gather(args.b, lanes, px, columns, s);
-          multiply(args, a, channels * row_.taps(), c + (th * lane_.w.taps + tw) * lane_channels_,
-                   slices().length(t.slice), s);
-        }
+      set_steps(rows, px, s.a_offset);
+      set_rows(rows, channels, s);
+      const Start start = block == t.block0 ? Start::kZero : Start::kAdd;
+      Ahead next;
+      if (block + 1 < t.block1) next = ahead(t, PixelBlocks(p_, blocks_)[block + 1], o);
+      for (int64_t slice = t.slice0; slice < t.slice1; ++slice)
+        add_slice(t, slice, px, a, channels, start, c, o, next, s);
     }
+  }
+
+  struct Ahead {
+    ReadAhead<T> row, lane;  // a turn before each tile
+  };
+
+  // What a task reads of a block, but for pixels beside it.
+  Ahead ahead(const Task& t, const PixelBlock& px, const Operands& o) const {
+    const int64_t tiles = EvenSplit::of_at_most(row_blocks().length(t.rows) * row_.taps(), blocks_.mr).parts,
+                  turns = (t.slice1 - t.slice0) * lane_.taps() * tiles;
+    const auto spans = [&](const Side& side, const void* data, int64_t channel, int64_t channels) {
+      const PixelImages<T> image = side.images(data);
+      const T* first = image.at(px.n0, px.r0 * side.h.stride, px.c0 * side.w.stride) + channel;
+      const int64_t row = side.h.stride * side.width * side.channels;
+      return ReadAhead<T>({first, px.rows, row, px.cols, side.w.stride * side.channels, channels}, turns);
+    };
+    const int64_t j0 = slices().begin(t.slice0) * tiles_.lanes, j1 = slices().begin(t.slice1) * tiles_.lanes;
+    return {spans(row_, input_in_lanes_ ? o.output : o.input, t.g * row_channels_ + row_blocks().begin(t.rows),
+                  row_blocks().length(t.rows)),
+            spans(lane_, input_in_lanes_ ? o.input : o.output, t.g * lane_channels_ + j0,
+                  std::min(j1, lane_channels_) - j0)};
+  }
+
+  // The products of a block's rows with a slice of the lanes, for all taps of these.
+  void add_slice(const Task& t, int64_t slice, const PixelBlock& px, const T* a, int64_t channels, Start start, T* c,
+                 const Operands& o, Ahead& next, const Scratch& s) const {
+    const int64_t j0 = slices().begin(slice) * tiles_.lanes, nv = slices().length(slice),
+                  columns = std::min(nv * tiles_.lanes, lane_channels_ - j0);
+    const PixelImages<T> lane = lane_.images(input_in_lanes_ ? o.input : o.output);
+    const PixelPanel lanes =
+        lanes_in_place() ? PixelPanel(lane_.h, lane_.w, lane) : lane_.panel(px.rows, px.cols, columns);
+    const T* b = lanes.block(lane, px, t.g * lane_channels_ + j0, p_.padding_mode, row_kernels_, s.lane_panel);
+    if (spread())
+      for (int64_t i = 0; i < px.pixels(); ++i) s.b_offset[i] = i * columns;
+    else
+      set_steps(lanes, px, s.b_offset);
+    OuterProductArgs<T> args{};
+    args.a_offset = s.a_offset, args.b_offset = s.b_offset, args.steps = px.pixels(), args.columns = columns;
+    args.start = start, args.c_stride = lane_.taps() * lane_channels_;
+    for (int64_t th = 0; th < lane_.h.taps; ++th)
+      for (int64_t tw = 0; tw < lane_.w.taps; ++tw) {
+        args.b = b + lanes.tap_offset(th, tw);
+        if (spread()) args.b = gather(args.b, lanes, px, columns, s);
+        multiply(args, a, channels * row_.taps(), c + j0 + (th * lane_.w.taps + tw) * lane_channels_, nv, next, s);
+      }
   }
 
   // Do a tile's pixels in the lanes lie apart? Over a stride they would fall on few sets of the L1 cache.
@@ -215,25 +258,30 @@ class PixelWeightGrad {
     return s.gathered;
   }
 
-  void set_offsets(const PixelPanel& rows, const PixelPanel& lanes, const PixelBlock& px, int64_t channels,
-                   const Scratch& s) const {
-    int64_t *a = s.a_offset, *b = s.b_offset, *row = s.row_offset;
+  // Where the pixels of a block are.
+  static void set_steps(const PixelPanel& panel, const PixelBlock& px, int64_t* offset) {
     for (int64_t i = 0; i < px.images; ++i)
       for (int64_t r = 0; r < px.rows; ++r)
-        for (int64_t c = 0; c < px.cols; ++c) *a++ = rows.pixel_offset(i, r, c), *b++ = lanes.pixel_offset(i, r, c);
+        for (int64_t c = 0; c < px.cols; ++c) *offset++ = panel.pixel_offset(i, r, c);
+  }
+
+  void set_rows(const PixelPanel& rows, int64_t channels, const Scratch& s) const {
+    int64_t* row = s.row_offset;
     for (int64_t th = 0; th < row_.h.taps; ++th)
       for (int64_t tw = 0; tw < row_.w.taps; ++tw)
         for (int64_t i = 0; i < channels; ++i) *row++ = rows.tap_offset(th, tw) + i;
   }
 
-  void multiply(OuterProductArgs<T>& args, const T* a, int64_t count, T* c, int64_t nv, const Scratch& s) const {
+  void multiply(OuterProductArgs<T>& args, const T* a, int64_t count, T* c, int64_t nv, Ahead& next,
+                const Scratch& s) const {
     const T* rows[kOuterProductMaxMr];
     args.rows = rows;
     const EvenSplit tiles = EvenSplit::of_at_most(count, blocks_.mr);
     for (int64_t i = 0; i < tiles.parts; ++i) {
       const int64_t first = tiles.begin(i), mr = tiles.length(i);
-      for (int64_t r = 0; r < mr; ++r) rows[r] = a + s.row_offset[first + r];
       args.c = c + first * args.c_stride;
+      for (int64_t r = 0; r < mr; ++r) rows[r] = a + s.row_offset[first + r];
+      next.row.turn(), next.lane.turn();
       tiles_.rows[nv - 1][mr - 1](args);
     }
   }
@@ -242,7 +290,7 @@ class PixelWeightGrad {
   void add_bias(const Task& t, const PixelBlock& px, const Operands& o, double* sums, const Scratch& s) const {
     const PixelImages<T> output = output_.images(o.output);
     const PixelPanel pixels(output_.h, output_.w, output);
-    set_offsets(pixels, pixels, px, 0, s);
+    set_steps(pixels, px, s.b_offset);
     std::fill_n(s.at_start, px.pixels(), 0);
     const T one = 1;
     const T* rows[] = {&one};
