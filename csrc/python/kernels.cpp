@@ -185,6 +185,7 @@ void run_pixel_stencil(void (*fn)(const PixelStencilArgs<T, Y, W>&), const Field
   fields.get("runs", args.runs), fields.get("run_count", args.run_count), fields.get("tap_step", args.tap_step);
   fields.get("weight", args.weight), fields.get("bias", args.bias), fields.get("pitch", args.pitch);
   fields.get("y", args.y), fields.get("y_step", args.y_step), fields.get("channels", args.channels);
+  fields.get("group", args.group);
   fn(args);
 }
 

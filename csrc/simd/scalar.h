@@ -87,6 +87,12 @@ struct ScalarVec {
       if ((i & D) == 0) b.v[i] = a.v[i + D];
     return b;
   }
+  // Lane i takes lane i - i % size + j of a; size is a power of two.
+  static CONVEXT_INLINE ScalarVec of_groups(ScalarVec a, int32_t size, int32_t j) {
+    ScalarVec b = a;
+    for (int i = 0; i < kLanes; ++i) b.v[i] = a.v[(i & -size) + j];
+    return b;
+  }
   // a and b as one row of 2 * kLanes numbers: those at even places.
   static CONVEXT_INLINE ScalarVec even_lanes(ScalarVec a, ScalarVec b) { return {{a.v[0], a.v[2], b.v[0], b.v[2]}}; }
   static CONVEXT_INLINE ScalarVec odd_lanes(ScalarVec a, ScalarVec b) { return {{a.v[1], a.v[3], b.v[1], b.v[3]}}; }

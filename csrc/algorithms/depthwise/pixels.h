@@ -1,4 +1,5 @@
-// Depthwise convolution of channels-last images, read and written where they lie (kernels/pixel_stencil).
+// Depthwise convolution, and that of small groups, of channels-last images, read and written where they lie
+// (kernels/pixel_stencil).
 #pragma once
 
 #include "algorithms/axis.h"
@@ -12,15 +13,16 @@ namespace convext {
 // pixels_correlate.cpp and pixels_weight_grad.cpp.
 extern const Half kDepthwisePixelCorrelation, kDepthwisePixelGrad;
 
-// The taps of a pair of axes as runs, for each tile of columns. Weights and sums lie as [lane group][tap, bias][lane].
+// The taps of a pair of axes as runs, for each tile of columns. Weights and sums lie as
+// [lane group][tap, number in the group, bias][lane]: `tap` numbers are those of a tap.
 class PixelRuns {
  public:
-  PixelRuns(const Axis& h, const Axis& w, int64_t kernel_w, int64_t channels, int64_t lanes, int64_t max_run)
+  PixelRuns(const Axis& h, const Axis& w, int64_t kernel_w, int64_t channels, int64_t tap, int64_t max_run)
       : h_(h),
         w_(w),
         kernel_w_(kernel_w),
         channels_(channels),
-        lanes_(lanes),
+        tap_(tap),
         tiles_(EvenSplit::of_at_most(w.out, max_run)) {
     while (apart_ < w.taps && apart_ * w.offset_step != w.stride) ++apart_;
     for (int64_t first = 0; first < std::min(apart_, w.taps); ++first) of_row_ += runs_of(first).parts;
@@ -28,7 +30,7 @@ class PixelRuns {
 
   const EvenSplit& tiles() const { return tiles_; }
   int64_t count() const { return tiles_.parts * h_.taps * of_row_; }
-  int64_t tap_step() const { return apart_ * w_.tap_step * lanes_; }
+  int64_t tap_step() const { return apart_ * w_.tap_step * tap_; }
 
   void fill(PixelRun* run) const {
     tiles_.each([&](int64_t begin, int64_t length) {
@@ -40,7 +42,7 @@ class PixelRuns {
             for (int64_t i = 0; i < length + taps - 1; ++i)
               if (const int64_t at = col + i * w_.stride; at >= 0 && at < w_.in) inside |= int64_t{1} << i;
             *run++ = {(h_.offset(th) * w_.in + col) * channels_,
-                      ((h_.tap0 + th * h_.tap_step) * kernel_w_ + w_.tap0 + tw * w_.tap_step) * lanes_, taps, inside};
+                      ((h_.tap0 + th * h_.tap_step) * kernel_w_ + w_.tap0 + tw * w_.tap_step) * tap_, taps, inside};
           });
     });
   }
@@ -64,19 +66,35 @@ class PixelRuns {
   }
 
   Axis h_, w_;
-  int64_t kernel_w_, channels_, lanes_;
+  int64_t kernel_w_, channels_, tap_;
   EvenSplit tiles_;
   int64_t apart_ = 1;  // taps so far apart read neighbouring pixels, if any do
   int64_t of_row_ = 0;
 };
+
+// Lane groups in blocks of at most `largest`, but of whole groups of channels: lane groups that these span count as
+// one.
+struct PixelChannelBlocks {
+  EvenSplit spans;
+  int64_t span;
+  int64_t parts() const { return spans.parts; }
+  int64_t begin(int64_t i) const { return spans.begin(i) * span; }
+  int64_t length(int64_t i) const { return spans.length(i) * span; }
+  int64_t largest() const { return spans.largest() * span; }
+};
+inline PixelChannelBlocks pixel_blocks(const ConvProblem& p, int64_t lanes, int64_t largest) {
+  const int64_t span = std::max<int64_t>(1, p.ic_per_group() / lanes);
+  return {EvenSplit::of_at_most(ceil_div(p.ic, lanes) / span, std::max<int64_t>(1, largest / span)), span};
+}
 
 // Lane groups whose weights stay in half of L1, and parts of an image's rows: enough for all threads, each large
 // enough to pay for its tables and for the rows that its neighbours read too.
 inline void plan_pixel_tasks(const ConvProblem& p, int64_t rows, int64_t cols, int64_t lanes, int64_t number_bytes,
                              Blocks& b) {
   constexpr int64_t kTasks = 16, kMinVectors = 2048;
-  const int64_t groups = ceil_div(p.g, lanes), fit = kL1Bytes / 2 / ((p.taps() + 1) * lanes * number_bytes);
-  b.k = EvenSplit::of_at_most(groups, std::max<int64_t>(4, fit)).largest() * lanes;
+  const int64_t groups = ceil_div(p.ic, lanes), numbers = p.taps() * p.ic_per_group() + 1,
+                fit = kL1Bytes / 2 / (numbers * lanes * number_bytes);
+  b.k = pixel_blocks(p, lanes, std::max<int64_t>(4, fit)).largest() * lanes;
   const int64_t parts = std::min(ceil_div(kTasks, p.n), ceil_div(rows * cols * groups, kMinVectors));
   b.rows = EvenSplit{rows, std::clamp<int64_t>(parts, 1, rows)}.largest();
 }

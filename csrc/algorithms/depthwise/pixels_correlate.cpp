@@ -16,7 +16,8 @@ class DepthwisePixelCorrelation {
         blocks_(blocks),
         kernels_(pixel_stencil<T>(isa)),
         transpose_(transpose<T>(isa)),
-        groups_{p.g, kernels_.lanes} {}
+        channels_(p.ic),
+        groups_{channels_, kernels_.lanes} {}
 
   void plan(Blocks& b) const {
     plan_pixel_tasks(c_.problem(), rows(), c_.out_w * c_.phases_h, kernels_.lanes, sizeof(T), b);
@@ -35,9 +36,10 @@ class DepthwisePixelCorrelation {
     const EvenSplit parts = EvenSplit::of_at_most(rows(), blocks_.rows);
     parallel_for(context.threads, c_.n * parts.parts, [&](int64_t task, int) {
       const int64_t n = task / parts.parts, part = task % parts.parts;
-      EvenSplit::of_at_most(groups_.count(), blocks_.k / groups_.lanes).each([&](int64_t group, int64_t count) {
-        for (int64_t r = parts.begin(part); r < parts.begin(part + 1); ++r) compute(n, r, group, count, o, s);
-      });
+      const PixelChannelBlocks blocks = pixel_blocks(c_.problem(), groups_.lanes, blocks_.k / groups_.lanes);
+      for (int64_t i = 0; i < blocks.parts(); ++i)
+        for (int64_t r = parts.begin(part); r < parts.begin(part + 1); ++r)
+          compute(n, r, blocks.begin(i), blocks.length(i), o, s);
     });
   }
 
@@ -73,9 +75,9 @@ class DepthwisePixelCorrelation {
 
   int64_t phases() const { return c_.phases_h * c_.phases_w; }
   int64_t rows() const { return c_.axis_h(0).out; }  // the first phase has the most
-  int64_t pitch() const { return (c_.taps() + 1) * kernels_.lanes; }
+  int64_t pitch() const { return (c_.taps() * c_.k + 1) * kernels_.lanes; }
   PixelRuns taps(int64_t ph, int64_t pw) const {
-    return PixelRuns(c_.axis_h(ph), c_.axis_w(pw), c_.kernel_w, c_.g, kernels_.lanes, kernels_.max_run);
+    return PixelRuns(c_.axis_h(ph), c_.axis_w(pw), c_.kernel_w, channels_, c_.k * kernels_.lanes, kernels_.max_run);
   }
 
   void prepare(const Shared& s) const {
@@ -90,14 +92,22 @@ class DepthwisePixelCorrelation {
   }
 
   void pack(int64_t group, const CorrelationOperands<T>& o, const Shared& s) const {
-    const int64_t c = groups_.begin(group), channels = groups_.length(group), taps = c_.taps();
-    T *weight = s.weight + group * pitch(), *bias = weight + taps * kernels_.lanes;
-    if (channels < kernels_.lanes) std::fill_n(weight, pitch(), T(0));
-    transpose_(o.weight + c * taps, taps, channels, taps, weight, kernels_.lanes);
+    const int64_t c = groups_.begin(group), channels = groups_.length(group), taps = c_.taps(), steps = taps * c_.k,
+                  lanes = kernels_.lanes;
+    T *weight = s.weight + group * pitch(), *bias = weight + steps * lanes;
+    if (channels < lanes) std::fill_n(weight, pitch(), T(0));
+    if (c_.output_pass || c_.k == 1)
+      transpose_(o.weight + c * steps, steps, channels, steps, weight, lanes);
+    else
+      for (int64_t i = c, width = std::min(c_.k, lanes); i < c + channels; i += width)
+        for (int64_t step = 0; step < steps; ++step) {
+          const int64_t tap = step / c_.k, oc = i - i % c_.k + step % c_.k;
+          std::copy_n(o.weight + (oc * taps + tap) * c_.k + i % c_.k, width, weight + step * lanes + i - c);
+        }
     if (o.bias != nullptr)
       std::copy_n(o.bias + c, channels, bias);
     else
-      std::fill_n(bias, kernels_.lanes, T(0));
+      std::fill_n(bias, lanes, T(0));
   }
 
   // Row r of all phases, for some lane groups.
@@ -105,14 +115,15 @@ class DepthwisePixelCorrelation {
                const Shared& s) const {
     const int64_t c = groups_.begin(group);
     PixelCorrelateArgs<T> args{};
-    args.weight = s.weight + group * pitch(), args.bias = args.weight + c_.taps() * kernels_.lanes;
-    args.pitch = pitch(), args.channels = std::min(count * kernels_.lanes, c_.g - c);
+    args.weight = s.weight + group * pitch(), args.bias = args.weight + pitch() - kernels_.lanes;
+    args.pitch = pitch(), args.channels = std::min(count * kernels_.lanes, channels_ - c), args.group = c_.k;
     for (const Phase* p = s.phases; p < s.phases + phases(); ++p) {
       if (r >= p->h.out || p->w.out == 0) continue;
       const int64_t row = p->h.out0 + r * p->h.out_step;
-      args.x = o.source + (n * c_.in_pixels() + r * p->h.stride * c_.in_w) * c_.g + c;
-      args.x_step = p->w.stride * c_.g, args.y_step = p->w.out_step * c_.g, args.tap_step = p->taps.tap_step();
-      T* destination = o.destination + (n * c_.out_pixels() + row * c_.out_w + p->w.out0) * c_.g + c;
+      args.x = o.source + (n * c_.in_pixels() + r * p->h.stride * c_.in_w) * channels_ + c;
+      args.x_step = p->w.stride * channels_, args.y_step = p->w.out_step * channels_,
+      args.tap_step = p->taps.tap_step();
+      T* destination = o.destination + (n * c_.out_pixels() + row * c_.out_w + p->w.out0) * channels_ + c;
       const EvenSplit& tiles = p->taps.tiles();
       for (int64_t tile = 0; tile < tiles.parts; ++tile) {
         const auto [runs, count_inside] = p->taps.range(p->runs, tile, r);
@@ -126,6 +137,7 @@ class DepthwisePixelCorrelation {
   Blocks blocks_;
   const PixelStencilKernels<T>& kernels_;
   TransposeFn<T> transpose_;
+  const int64_t channels_;
   LaneGroups groups_;
 };
 

@@ -16,10 +16,10 @@ class DepthwisePixelGrad {
         blocks_(blocks),
         kernels_(pixel_stencil<T>(isa)),
         transpose_(transpose<T>(isa)),
-        groups_{p.g, kernels_.lanes},
+        groups_{p.ic, kernels_.lanes},
         h_(output_axis(p.padding_mode, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
         w_(output_axis(p.padding_mode, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left)),
-        runs_(h_, w_, p.kw, p.g, kernels_.lanes, kernels_.max_run) {}
+        runs_(h_, w_, p.kw, p.ic, p.ic_per_group() * kernels_.lanes, kernels_.max_run) {}
 
   void plan(Blocks& b) const {
     plan_pixel_tasks(p_, p_.oh, p_.ow, kernels_.lanes, sizeof(T), b);
@@ -35,11 +35,11 @@ class DepthwisePixelGrad {
   void run(const Workspace&, const Operands& o, const Context& context) const {
     const Shared s(*this, context.shared());
     runs_.fill(s.runs);
-    const EvenSplit blocks = EvenSplit::of_at_most(groups_.count(), blocks_.k / groups_.lanes),
-                    parts = this->parts(blocks_), chunks{p_.n * parts.parts, blocks_.chunks};
-    parallel_for(context.threads, chunks.parts * blocks.parts, [&](int64_t task, int) {
-      const int64_t chunk = task / blocks.parts, group = blocks.begin(task % blocks.parts),
-                    count = blocks.length(task % blocks.parts);
+    const PixelChannelBlocks blocks = pixel_blocks(p_, groups_.lanes, blocks_.k / groups_.lanes);
+    const EvenSplit parts = this->parts(blocks_), chunks{p_.n * parts.parts, blocks_.chunks};
+    parallel_for(context.threads, chunks.parts * blocks.parts(), [&](int64_t task, int) {
+      const int64_t chunk = task / blocks.parts(), group = blocks.begin(task % blocks.parts()),
+                    count = blocks.length(task % blocks.parts());
       T* sum = s.sum + chunk * sums() + group * pitch();
       std::fill_n(sum, count * pitch(), T(0));
       for (int64_t item = chunks.begin(chunk); item < chunks.begin(chunk + 1); ++item) {
@@ -50,9 +50,9 @@ class DepthwisePixelGrad {
     parallel_for(context.threads, groups_.count(), [&](int64_t group, int) {
       T* sum = s.sum + group * pitch();
       add_chunks(sum, sum + sums(), sums(), chunks.parts, pitch());
-      const int64_t c = groups_.begin(group), channels = groups_.length(group), taps = p_.taps();
-      transpose_(sum, kernels_.lanes, taps, channels, o.written<T>(o.weight) + c * taps, taps);
-      if (p_.bias) std::copy_n(sum + taps * kernels_.lanes, channels, o.written<T>(o.bias) + c);
+      const int64_t c = groups_.begin(group), channels = groups_.length(group), steps = p_.taps() * p_.ic_per_group();
+      transpose_(sum, kernels_.lanes, steps, channels, o.written<T>(o.weight) + c * steps, steps);
+      if (p_.bias) std::copy_n(sum + steps * kernels_.lanes, channels, o.written<T>(o.bias) + c);
     });
   }
 
@@ -73,22 +73,22 @@ class DepthwisePixelGrad {
   };
 
   // The sums of a lane group: its taps, then its bias.
-  int64_t pitch() const { return (p_.taps() + 1) * kernels_.lanes; }
+  int64_t pitch() const { return (p_.taps() * p_.ic_per_group() + 1) * kernels_.lanes; }
   int64_t sums() const { return groups_.count() * pitch(); }
   EvenSplit parts(const Blocks& b) const { return EvenSplit::of_at_most(p_.oh, b.rows); }
 
   void add_row(int64_t n, int64_t r, int64_t group, int64_t count, const Operands& o, const Shared& s, T* sum) const {
     const int64_t c = groups_.begin(group);
     PixelGradArgs<T> args{};
-    args.x = static_cast<const T*>(o.input) + (n * p_.input_pixels() + r * h_.stride * p_.iw) * p_.g + c;
-    args.x_step = w_.stride * p_.g, args.y_step = p_.g, args.tap_step = runs_.tap_step();
-    args.weight = sum, args.bias = p_.bias ? sum + p_.taps() * kernels_.lanes : nullptr;
-    args.pitch = pitch(), args.channels = std::min(count * kernels_.lanes, p_.g - c);
-    const T* output = static_cast<const T*>(o.output) + (n * p_.output_pixels() + r * p_.ow) * p_.g + c;
+    args.x = static_cast<const T*>(o.input) + (n * p_.input_pixels() + r * h_.stride * p_.iw) * p_.ic + c;
+    args.x_step = w_.stride * p_.ic, args.y_step = p_.ic, args.tap_step = runs_.tap_step();
+    args.weight = sum, args.bias = p_.bias ? sum + pitch() - kernels_.lanes : nullptr;
+    args.pitch = pitch(), args.channels = std::min(count * kernels_.lanes, p_.ic - c), args.group = p_.ic_per_group();
+    const T* output = static_cast<const T*>(o.output) + (n * p_.output_pixels() + r * p_.ow) * p_.ic + c;
     const EvenSplit& tiles = runs_.tiles();
     for (int64_t tile = 0; tile < tiles.parts; ++tile) {
       const auto [runs, count_inside] = runs_.range(s.runs, tile, r);
-      args.runs = runs, args.run_count = count_inside, args.y = output + tiles.begin(tile) * p_.g;
+      args.runs = runs, args.run_count = count_inside, args.y = output + tiles.begin(tile) * p_.ic;
       kernels_.weight_grad[tiles.length(tile) - 1](args);
     }
   }

@@ -1,6 +1,7 @@
 // The bodies of the pixel-stencil kernels; pixel_stencil.h has the contract.
 //
-// Register budget: R pixels of y, and of a run of taps their weights or sums and one pixel of x.
+// Register budget: R pixels of y, and of a run of taps their weights or sums, one pixel of x and
+// an index that spreads one number of each group over its lanes.
 #pragma once
 
 #include "kernels/pixel_stencil/pixel_stencil.h"
@@ -18,77 +19,95 @@ struct PixelStencil {
   using T = typename Vec::T;
   static constexpr int kLanes = Vec::kLanes;
 
+  // What a lane reads of a pixel: its own number, number j of its group in the lanes, or of one that is wider.
+  enum class Read { kOwn, kOfLanes, kOfAll };
+
   // Calls f(i, pixel) for the pixels that a run of N taps reads.
-  template <int R, int N, bool kMasked, typename F>
-  static CONVEXT_INLINE void each_pixel(const T* x, int64_t x_step, int64_t inside, int64_t channels, const F& f) {
+  template <int R, int N, bool kMasked, Read kRead, typename F>
+  static CONVEXT_INLINE void each_pixel(const T* x, int64_t x_step, int64_t inside, int64_t channels, int64_t group,
+                                        int64_t j, const F& f) {
 #pragma GCC unroll 32
     for (int i = 0; i < R + N - 1; ++i) {
       if (kMasked && (inside >> i & 1) == 0) continue;
-      f(i, kMasked ? Vec::load_tail(x + i * x_step, channels) : Vec::load(x + i * x_step));
+      if constexpr (kRead == Read::kOfAll) {
+        f(i, Vec::broadcast(x[i * x_step + j]));
+      } else {
+        const Vec pixel = kMasked ? Vec::load_tail(x + i * x_step, channels) : Vec::load(x + i * x_step);
+        f(i, kRead == Read::kOwn ? pixel : Vec::of_groups(pixel, static_cast<int>(group), static_cast<int>(j)));
+      }
     }
   }
 
-  template <int R, int N, bool kMasked>
+  template <int R, int N, bool kMasked, Read kRead>
   static CONVEXT_INLINE void add_run(Vec (&acc)[R], const PixelCorrelateArgs<T>& args, const PixelRun& run, const T* x,
                                      const T* weight, int64_t channels) {
-    Vec w[N];
+    for (int64_t j = 0; j < (kRead == Read::kOwn ? 1 : args.group); ++j, weight += kLanes) {
+      Vec w[N];
 #pragma GCC unroll 4
-    for (int t = 0; t < N; ++t) w[t] = Vec::load(weight + t * args.tap_step);
-    each_pixel<R, N, kMasked>(x, args.x_step, run.inside, channels,
-                              [&](int i, const Vec& pixel) __attribute__((always_inline)) {
+      for (int t = 0; t < N; ++t) w[t] = Vec::load(weight + t * args.tap_step);
+      each_pixel<R, N, kMasked, kRead>(x, args.x_step, run.inside, channels, args.group, j,
+                                       [&](int i, const Vec& pixel) __attribute__((always_inline)) {
 #pragma GCC unroll 4
-                                for (int t = 0; t < N; ++t)
-                                  if (i - t >= 0 && i - t < R) acc[i - t] = Vec::fma(w[t], pixel, acc[i - t]);
-                              });
+                                         for (int t = 0; t < N; ++t)
+                                           if (i - t >= 0 && i - t < R) acc[i - t] = Vec::fma(w[t], pixel, acc[i - t]);
+                                       });
+    }
   }
 
-  template <int R, int N, bool kMasked>
+  template <int R, int N, bool kMasked, Read kRead>
   static CONVEXT_INLINE void add_run(const Vec (&y)[R], const PixelGradArgs<T>& args, const PixelRun& run, const T* x,
                                      T* weight, int64_t channels) {
-    Vec sum[N];
+    for (int64_t j = 0; j < (kRead == Read::kOwn ? 1 : args.group); ++j, weight += kLanes) {
+      Vec sum[N];
 #pragma GCC unroll 4
-    for (int t = 0; t < N; ++t) sum[t] = Vec::zero();
-    each_pixel<R, N, kMasked>(x, args.x_step, run.inside, channels,
-                              [&](int i, const Vec& pixel) __attribute__((always_inline)) {
+      for (int t = 0; t < N; ++t) sum[t] = Vec::zero();
+      each_pixel<R, N, kMasked, kRead>(x, args.x_step, run.inside, channels, args.group, j,
+                                       [&](int i, const Vec& pixel) __attribute__((always_inline)) {
 #pragma GCC unroll 4
-                                for (int t = 0; t < N; ++t)
-                                  if (i - t >= 0 && i - t < R) sum[t] = Vec::fma(y[i - t], pixel, sum[t]);
-                              });
+                                         for (int t = 0; t < N; ++t)
+                                           if (i - t >= 0 && i - t < R) sum[t] = Vec::fma(y[i - t], pixel, sum[t]);
+                                       });
 #pragma GCC unroll 4
-    for (int t = 0; t < N; ++t)
-      Vec::add(Vec::load(weight + t * args.tap_step), sum[t]).store(weight + t * args.tap_step);
+      for (int t = 0; t < N; ++t)
+        Vec::add(Vec::load(weight + t * args.tap_step), sum[t]).store(weight + t * args.tap_step);
+    }
   }
 
-  template <int N, int R, typename V, typename Args, typename W>
+  template <int N, Read kRead, int R, typename V, typename Args, typename W>
   static CONVEXT_INLINE void add_taps(V (&pixels)[R], const Args& args, const PixelRun& run, const T* x, W* weight,
                                       int64_t channels) {
     if (channels == kLanes && run.inside == (int64_t{1} << (R + N - 1)) - 1)
-      add_run<R, N, false>(pixels, args, run, x + run.offset, weight + run.tap, channels);
+      add_run<R, N, false, kRead>(pixels, args, run, x + run.offset, weight + run.tap, channels);
     else
-      add_run<R, N, true>(pixels, args, run, x + run.offset, weight + run.tap, channels);
+      add_run<R, N, true, kRead>(pixels, args, run, x + run.offset, weight + run.tap, channels);
   }
 
   // All runs of a lane group.
-  template <int R, typename V, typename Args, typename W>
+  template <Read kRead, int R, typename V, typename Args, typename W>
   static CONVEXT_INLINE void add_runs(V (&pixels)[R], const Args& args, const T* x, W* weight, int64_t channels) {
-    static_assert(R + kPixelRunMax + 1 <= Vec::kRegisters, "the tile spills");
+    static_assert(R + kPixelRunMax + 2 <= Vec::kRegisters, "the tile spills");
     static_assert(kPixelRunMax == 4);
     for (const PixelRun* run = args.runs; run < args.runs + args.run_count; ++run) switch (run->taps) {
         case 1:
-          add_taps<1>(pixels, args, *run, x, weight, channels);
+          add_taps<1, kRead>(pixels, args, *run, x, weight, channels);
           break;
         case 2:
-          add_taps<2>(pixels, args, *run, x, weight, channels);
+          add_taps<2, kRead>(pixels, args, *run, x, weight, channels);
           break;
         case 3:
-          add_taps<3>(pixels, args, *run, x, weight, channels);
+          add_taps<3, kRead>(pixels, args, *run, x, weight, channels);
           break;
         default:
-          add_taps<4>(pixels, args, *run, x, weight, channels);
+          add_taps<4, kRead>(pixels, args, *run, x, weight, channels);
       }
   }
 
-  template <int R>
+  template <Read kRead, typename Args>
+  static CONVEXT_INLINE const T* source(const Args& args, int64_t c) {
+    return args.x + (kRead == Read::kOfAll ? c & -args.group : c);
+  }
+
+  template <Read kRead, int R>
   static void correlate(const PixelCorrelateArgs<T>& args) {
     const T *weight = args.weight, *bias = args.bias;
     for (int64_t c = 0; c < args.channels; c += kLanes, weight += args.pitch, bias += args.pitch) {
@@ -97,7 +116,7 @@ struct PixelStencil {
       Vec acc[R];
 #pragma GCC unroll 16
       for (int j = 0; j < R; ++j) acc[j] = start;
-      add_runs<R>(acc, args, args.x + c, weight, channels);
+      add_runs<kRead, R>(acc, args, source<kRead>(args, c), weight, channels);
       T* y = args.y + c;
       if (channels == kLanes) {
 #pragma GCC unroll 16
@@ -109,7 +128,7 @@ struct PixelStencil {
     }
   }
 
-  template <int R>
+  template <Read kRead, int R>
   static void weight_grad(const PixelGradArgs<T>& args) {
     T* weight = args.weight;
     T* bias = args.bias;
@@ -124,7 +143,7 @@ struct PixelStencil {
 #pragma GCC unroll 16
         for (int j = 0; j < R; ++j) y[j] = Vec::load_tail(from + j * args.y_step, channels);
       }
-      add_runs<R>(y, args, args.x + c, weight, channels);
+      add_runs<kRead, R>(y, args, source<kRead>(args, c), weight, channels);
       if (bias == nullptr) continue;
       Vec sum = y[0];
 #pragma GCC unroll 16
@@ -136,8 +155,16 @@ struct PixelStencil {
 
   template <int R>
   static constexpr void add_tiles(PixelStencilKernels<T>& kernels) {
-    kernels.correlate[R - 1] = correlate<R>;
-    kernels.weight_grad[R - 1] = weight_grad<R>;
+    kernels.correlate[R - 1] = [](const PixelCorrelateArgs<T>& args) {
+      (args.group == 1       ? correlate<Read::kOwn, R>
+       : args.group < kLanes ? correlate<Read::kOfLanes, R>
+                             : correlate<Read::kOfAll, R>)(args);
+    };
+    kernels.weight_grad[R - 1] = [](const PixelGradArgs<T>& args) {
+      (args.group == 1       ? weight_grad<Read::kOwn, R>
+       : args.group < kLanes ? weight_grad<Read::kOfLanes, R>
+                             : weight_grad<Read::kOfAll, R>)(args);
+    };
     if constexpr (R > 1) add_tiles<R - 1>(kernels);
   }
 

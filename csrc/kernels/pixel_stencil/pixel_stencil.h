@@ -1,6 +1,6 @@
-// The pixel-stencil micro-kernels: depthwise convolution of images whose channels lie side by side, read and written
-// in place. A call computes a few pixels of a row for all channels that it is given, lane group after lane group, so
-// that memory is met in the order in which it lies.
+// The pixel-stencil micro-kernels: depthwise convolution, and that of small groups, of images whose channels lie side
+// by side, read and written in place. A call computes a few pixels of a row for all channels that it is given, lane
+// group after lane group, so that memory is met in the order in which it lies.
 //
 // Taps come in runs: neighbours that read pixels x_step apart share them, so that R pixels read R + taps - 1. Bit i of
 // `inside` says whether pixel i of those lies in the image; others count as zeros. G is the lane group of channel c.
@@ -9,6 +9,10 @@
 //                        weight[G * pitch + tap + t * tap_step + lane] * x[offset + (j + t) * x_step + c]      j < R
 //   weight_grad[R-1]   weight[...]  +=  sum over j < R   y[j * y_step + c] * x[offset + (j + t) * x_step + c]
 //                      bias[...]    +=  sum over j < R   y[j * y_step + c]
+//
+// With groups of several channels, `group` of x and as many of y, x[... + c] stands for all of c's group, and weight
+// and x are summed over them: a tap's weights are [number in the group][lane]. The group is a power of two; if it has
+// more channels than there are lanes, x and y begin with a group. No lane meets numbers of another group.
 //
 // bias is addressed like weight, bias[G * pitch + lane]; that of a gradient may be null.
 //
@@ -42,6 +46,7 @@ struct PixelStencilArgs {
   int64_t pitch;
   Y* y;
   int64_t y_step, channels;
+  int64_t group;
 };
 
 template <typename T>
