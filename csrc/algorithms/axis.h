@@ -78,6 +78,19 @@ inline Axis input_grad_axis(int64_t in_positions, int64_t out_positions, int64_t
   return axis;
 }
 
+// The taps of an axis whose source positions are whole strides apart: class c has the taps c, c + classes, ...
+inline int64_t tap_classes(const Axis& axis) {
+  return std::min(axis.taps, axis.stride / std::gcd(axis.stride, axis.offset_step));
+}
+inline Axis tap_class(const Axis& axis, int64_t c) {
+  const int64_t classes = axis.stride / std::gcd(axis.stride, axis.offset_step);
+  Axis part = axis;
+  part.offset0 = axis.offset(c), part.offset_step = axis.offset_step * classes;
+  part.tap0 = axis.tap0 + c * axis.tap_step, part.tap_step = axis.tap_step * classes;
+  part.taps = ceil_div(axis.taps - c, classes);
+  return part;
+}
+
 // Where the source positions that a block [o, o + length) of an axis reads are kept: for every tap, the
 // positions of the block lie side by side from base(tap) on, whatever the stride. Taps share what they
 // have in common: those whose offsets are equal modulo the stride form a class, and within a class

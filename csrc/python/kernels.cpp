@@ -317,13 +317,15 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
     add("channel_weight_grad", mr, channel.lanes, run_channel_grad<T>, channel.weight_grad[mr - 1]);
   add("channel_bias_grad", 1, channel.lanes, run_channel_grad<T>, channel.bias_grad);
   const WinogradKernels<T>& tile = winograd<T>(isa);
-  for (const auto& [points, transforms] : {std::pair{1, tile.line}, std::pair{kWinogradPoints, tile.square}}) {
-    add("winograd_source", points, tile.lanes, run_winograd_source<T>, transforms.source);
-    add("winograd_filter", points, tile.lanes, run_winograd_filter<T>, transforms.filter);
-    add("winograd_destination", points, tile.lanes, run_winograd_destination<T>, transforms.destination);
-    add("winograd_gradient", points, tile.lanes, run_winograd_source<T>, transforms.gradient);
-    add("winograd_filter_grad", points, tile.lanes, run_winograd_filter_grad<T>, transforms.filter_grad);
-  }
+  for (int kh = 1; kh <= kWinogradMaxTaps; ++kh)
+    for (int kw = 1; kw <= kWinogradMaxTaps; ++kw) {
+      const WinogradTransforms<T>& transforms = tile.of[kh - 1][kw - 1];
+      add("winograd_source", kh, kw, run_winograd_source<T>, transforms.source);
+      add("winograd_filter", kh, kw, run_winograd_filter<T>, transforms.filter);
+      add("winograd_destination", kh, kw, run_winograd_destination<T>, transforms.destination);
+      add("winograd_gradient", kh, kw, run_winograd_source<T>, transforms.gradient);
+      add("winograd_filter_grad", kh, kw, run_winograd_filter_grad<T>, transforms.filter_grad);
+    }
   const FmaChainsKernel<T>& fma = fma_chains<T>(isa);
   add("fma_chains", fma.chains, fma.lanes, run_fma_chains<T>, fma.fn);
   add("channel_spread", 1, channel.lanes, run_channel_spread<T>, channel.spread);

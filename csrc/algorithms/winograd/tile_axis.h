@@ -1,60 +1,186 @@
-// One axis of a stride-1 correlation, cut into the tiles of F(4, 3).
+// One axis of a correlation, cut into the tiles of F(4, 2) and F(4, 3).
 //
-// A dilated axis is as many plain ones as its dilation d, interleaved: tile (p, r) has the outputs
-// 4 d p + r + j d, j < 4. A period is the 4 d positions that d neighbouring tiles fill. Filters of more than three
-// taps are sums of groups of three, each of which reads 3 d positions further on.
+// Minimal filtering wants a stride of 1. The taps of a strided axis fall into classes whose inputs are whole strides
+// apart, and the positions of a strided input gradient into phases: each is an axis of stride 1 of its own. A part is a
+// phase, or all classes of as many taps. A dilated part is as many plain ones as its step d, interleaved: tile (p, r)
+// has the outputs 4 d p + r + j d, j < 4. A period is the 4 d positions that d neighbouring tiles fill. Filters of more
+// than three taps are sums of groups, each of which reads so many steps further on; so are those of several classes.
 #pragma once
+
+#include <array>
 
 #include "algorithms/axis.h"
 #include "kernels/winograd/winograd.h"
 
 namespace convext {
 
+// A part of an axis.
 class TileAxis {
  public:
-  // An axis with one tap is left as it is: its tiles are single outputs.
-  explicit TileAxis(const Axis& axis)
-      : axis_(axis), outputs_(axis.taps > 1 ? kWinogradOutputs : 1), points_(axis.taps > 1 ? kWinogradPoints : 1) {}
+  TileAxis() = default;
+  // Classes of taps: `part` is the first of them, the others begin one tap of the whole axis further on each.
+  // One tap is left as it is: its tiles are single outputs. Four taps take 2 * 5 points, not 2 * 6.
+  explicit TileAxis(const Axis& part, int64_t classes = 1, int64_t offset_step = 1, int64_t tap_step = 1)
+      : axis_(part),
+        classes_(classes),
+        class_offset_step_(offset_step),
+        class_tap_step_(tap_step),
+        step_(part.taps > 1 ? part.offset_step / part.stride : 1),
+        group_taps_(part.taps == 4 ? 2 : static_cast<int>(std::min<int64_t>(part.taps, kWinogradMaxTaps))) {}
 
-  bool transformed() const { return points_ > 1; }
+  const Axis& axis() const { return axis_; }
   int64_t out() const { return axis_.out; }
-  int64_t points() const { return points_; }
-  int64_t groups() const { return ceil_div(axis_.taps, kWinogradTaps); }
-  int64_t step() const { return transformed() ? axis_.offset_step : 1; }  // between the inputs of a tile
-  int64_t group_step() const { return kWinogradTaps * step(); }
-  int64_t taps() const { return axis_.taps; }
-  int64_t taps(int64_t group) const { return std::min<int64_t>(kWinogradTaps, axis_.taps - kWinogradTaps * group); }
-  int64_t weight_tap(int64_t group) const { return axis_.tap0 + kWinogradTaps * group * axis_.tap_step; }
+  int64_t classes() const { return classes_; }
+  int64_t taps() const { return axis_.taps; }     // of a class
+  int group_taps() const { return group_taps_; }  // those of the transforms
+  int64_t outputs() const { return winograd_outputs(group_taps_); }
+  int64_t points() const { return winograd_points(group_taps_); }
+  int64_t step() const { return step_; }  // between the inputs, and the outputs, of a tile
+
+  int64_t groups() const { return classes_ * class_groups(); }
+  int64_t group_class(int64_t group) const { return group / class_groups(); }
+  int64_t group_shift(int64_t group) const { return group % class_groups() * group_taps_ * step_; }
+  int64_t taps(int64_t group) const {
+    return std::min<int64_t>(group_taps_, axis_.taps - group_taps_ * (group % class_groups()));
+  }
+  int64_t weight_tap(int64_t group) const {
+    return axis_.tap0 + group_class(group) * class_tap_step_ + group % class_groups() * group_taps_ * axis_.tap_step;
+  }
   int64_t weight_step() const { return axis_.tap_step; }
 
-  int64_t period() const { return outputs_ * step(); }
-  int64_t periods() const { return ceil_div(axis_.out, period()); }
+  int64_t period() const { return outputs() * step_; }
   int64_t whole(int64_t length) const { return ceil_div(length, period()) * period(); }
-  // Source positions that `length` outputs read, with those that fill the last period, from the first one's offset on.
-  int64_t span(int64_t length) const {
-    return whole(length) + (transformed() ? (groups() * kWinogradTaps - 1) * step() : 0);
-  }
-  // Every source position, one after the other.
+  // Source positions, a stride apart, that `length` outputs read, with those that fill the last period, from the first
+  // one's offset on.
+  int64_t span(int64_t length) const { return whole(length) + (class_groups() * group_taps_ - 1) * step_; }
+  // Every one of them, as the tap of a class.
   Axis positions() const {
-    return {.out = axis_.out, .in = axis_.in, .offset0 = axis_.offset0, .offset_step = 1, .taps = 1};
+    return {.out = axis_.out,
+            .in = axis_.in,
+            .stride = axis_.stride,
+            .offset0 = axis_.offset0,
+            .offset_step = class_offset_step_,
+            .taps = classes_};
   }
 
   // Tiles of the positions [begin, end), which begin with a period.
   int64_t tiles(int64_t begin, int64_t end) const {
-    const int64_t whole = (end - begin) / period();
-    return whole * step() + std::min(step(), end - begin - whole * period());
+    const int64_t length = std::max<int64_t>(0, std::min(end, axis_.out) - begin), whole = length / period();
+    return whole * step_ + std::min(step_, length - whole * period());
   }
   // Calls f(o, outputs): the tile that begins at position o, and how many of its outputs exist.
   template <typename F>
   void each_tile(int64_t begin, int64_t end, const F& f) const {
+    end = std::min(end, axis_.out);
     for (int64_t period0 = begin; period0 < end; period0 += period())
-      for (int64_t o = period0; o < std::min(end, period0 + step()); ++o)
-        f(o, std::min(outputs_, ceil_div(end - o, step())));
+      for (int64_t o = period0; o < std::min(end, period0 + step_); ++o)
+        f(o, std::min(outputs(), ceil_div(end - o, step_)));
   }
 
  private:
+  int64_t class_groups() const { return ceil_div(axis_.taps, int64_t{group_taps_}); }
+
   Axis axis_;
-  int64_t outputs_, points_;
+  int64_t classes_ = 1, class_offset_step_ = 1, class_tap_step_ = 1, step_ = 1;
+  int group_taps_ = 1;
+};
+
+// All parts of an axis.
+class TileAxes {
+ public:
+  static constexpr int64_t kMaxParts = 16;
+
+  // The classes of an axis's taps, which add up: those that have a tap more, and the others.
+  static TileAxes of_taps(const Axis& axis) {
+    TileAxes all;
+    const int64_t classes = tap_classes(axis), longer = classes > 0 ? axis.taps % classes : 0;
+    const auto add = [&](int64_t first, int64_t count) {
+      if (count > 0) all.add(TileAxis(tap_class(axis, first), count, axis.offset_step, axis.tap_step), first);
+    };
+    add(0, longer), add(longer, classes - longer);
+    all.positions_ = axis;
+    all.positions_.taps = classes;
+    return all;
+  }
+
+  // The phases of an axis, each with outputs of its own.
+  template <typename AxisOf>
+  static TileAxes of_phases(int64_t phases, const AxisOf& axis_of) {
+    TileAxes all;
+    all.positions_ = axis_of(0);
+    for (int64_t i = 0; i < phases; ++i) {
+      const Axis phase = axis_of(i);
+      all.add(TileAxis(phase), 0);
+      all.positions_.offset0 = std::min(all.positions_.offset0, phase.offset0);
+    }
+    all.positions_.taps = 1;
+    return all;
+  }
+
+  int64_t count() const { return count_; }
+  const TileAxis& operator[](int64_t i) const { return parts_[static_cast<size_t>(i)]; }
+  const TileAxis& longest() const {
+    return *std::max_element(begin(), end(), [](const TileAxis& a, const TileAxis& b) { return a.taps() < b.taps(); });
+  }
+  int64_t most_groups() const {
+    return most([](const TileAxis& part) { return part.groups(); });
+  }
+  // Has every part taps, and was there room for all?
+  bool complete() const {
+    return count_ > 0 && count_ <= kMaxParts &&
+           std::all_of(begin(), end(), [](const TileAxis& part) { return part.taps() > 0; });
+  }
+
+  // Of classes: all taps, and whether the weight's tap is one of them.
+  int64_t taps() const {
+    return std::accumulate(begin(), end(), int64_t{0},
+                           [](int64_t sum, const TileAxis& part) { return sum + part.classes() * part.taps(); });
+  }
+  bool reads(int64_t tap) const {
+    const int64_t first = parts_[0].weight_tap(0);
+    return tap >= first && tap < first + taps();
+  }
+
+  int64_t out() const { return parts_[0].out(); }  // of the longest part
+  int64_t out_step() const { return parts_[0].axis().out_step; }
+  int64_t period() const {
+    return most([](const TileAxis& part) { return part.period(); });
+  }
+  int64_t periods() const { return ceil_div(out(), period()); }
+
+  // What a panel for all parts holds, class by class.
+  const Axis& positions() const { return positions_; }
+  int64_t span(int64_t length) const {
+    return most([&](const TileAxis& part) { return part.span(length) + shift_of(part); });
+  }
+  // Where in it part i begins: its first class, and the shift of a phase.
+  int64_t first_class(int64_t i) const { return first_class_[static_cast<size_t>(i)]; }
+  int64_t shift(int64_t i) const { return shift_of((*this)[i]); }
+
+ private:
+  void add(const TileAxis& part, int64_t first_class) {
+    if (count_ < kMaxParts) {
+      parts_[static_cast<size_t>(count_)] = part;
+      first_class_[static_cast<size_t>(count_)] = first_class;
+    }
+    ++count_;
+  }
+  int64_t shift_of(const TileAxis& part) const {
+    return positions_.stride == 1 && positions_.taps == 1 ? part.axis().offset0 - positions_.offset0 : 0;
+  }
+  const TileAxis* begin() const { return parts_.data(); }
+  const TileAxis* end() const { return parts_.data() + std::min(count_, kMaxParts); }
+  template <typename F>
+  int64_t most(const F& f) const {
+    int64_t result = 0;
+    for (const TileAxis& part : *this) result = std::max(result, f(part));
+    return result;
+  }
+
+  std::array<TileAxis, kMaxParts> parts_;
+  std::array<int64_t, kMaxParts> first_class_{};
+  Axis positions_;
+  int64_t count_ = 0;
 };
 
 }  // namespace convext

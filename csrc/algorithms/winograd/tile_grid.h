@@ -1,15 +1,18 @@
-// The tiles of a stride-1 convolution: two axes of them, cut into blocks of whole images, of whole rows of tiles, or
-// of parts of a row.
+// The tiles of a convolution: two axes of them, each of one or several parts, cut into blocks of whole images, of whole
+// rows of tiles, or of parts of a row. A pair of parts, one along h and one along w, is a term: a convolution of stride
+// 1 with transforms of its own.
 #pragma once
 
 #include "algorithms/algorithm.h"
 #include "algorithms/channel_panel.h"
+#include "algorithms/correlation.h"
 #include "algorithms/tiling.h"
 #include "algorithms/winograd/tile_axis.h"
+#include "kernels/tables.h"
 
 namespace convext {
 
-// Tiles of some images: the output positions [r0, r1) x [c0, c1).
+// Tiles of some images: positions [r0, r1) x [c0, c1) of each part.
 struct TileBlock {
   int64_t n0, images, r0, r1, c0, c1;
 };
@@ -24,37 +27,104 @@ inline EvenSplit lane_blocks(const LaneGroups& all, int64_t channels) {
   return EvenSplit::of_at_most(all.count(), std::max<int64_t>(1, channels / all.lanes));
 }
 
+// From the matrix (tiles or filters) x channels of one frequency to the next: never a multiple of a page, or all
+// would meet in one set of the L1 cache.
+inline int64_t frequency_pitch(int64_t rows, int64_t channels, int64_t lanes) { return rows * channels + lanes; }
+
+// The tiles of one term.
+struct TileTerm {
+  TileAxis h, w;
+
+  int64_t points() const { return h.points() * w.points(); }
+  int64_t groups() const { return h.groups() * w.groups(); }
+  int64_t outputs() const { return h.outputs() * w.outputs(); }
+  int64_t image_tiles(const TileBlock& b) const { return h.tiles(b.r0, b.r1) * w.tiles(b.c0, b.c1); }
+
+  template <typename T>
+  const WinogradTransforms<T>& transforms(const WinogradKernels<T>& kernels) const {
+    return kernels.of[h.group_taps() - 1][w.group_taps() - 1];
+  }
+
+  // Lists the tiles of one image of a block, for sources and destinations in rows of so many numbers, and returns how
+  // many there are.
+  int64_t list(const TileBlock& b, int64_t source_pitch, int64_t destination_pitch, int64_t lanes,
+               WinogradTile* tiles) const {
+    const Axis &ah = h.axis(), &aw = w.axis();
+    WinogradTile* tile = tiles;
+    h.each_tile(b.r0, b.r1, [&](int64_t r, int64_t rows) {
+      w.each_tile(b.c0, b.c1, [&](int64_t c, int64_t cols) {
+        *tile++ = {
+            (r - b.r0) * source_pitch + (c - b.c0) * lanes,
+            (ah.out0 + (r - b.r0) * ah.out_step) * destination_pitch + (aw.out0 + (c - b.c0) * aw.out_step) * lanes,
+            static_cast<int32_t>(rows), static_cast<int32_t>(cols)};
+      });
+    });
+    return tile - tiles;
+  }
+
+  TileStrides source_strides(int64_t pitch, int64_t lanes) const { return {h.step() * pitch, w.step() * lanes}; }
+  TileStrides destination_strides(int64_t pitch, int64_t lanes) const {
+    return {h.step() * h.axis().out_step * pitch, w.step() * w.axis().out_step * lanes};
+  }
+};
+
 class TileGrid {
  public:
-  TileGrid(int64_t lanes, int64_t n, const Axis& h, const Axis& w) : h_(h), w_(w), lanes_(lanes), n_(n) {}
+  TileGrid(int64_t n, const TileAxes& h, const TileAxes& w) : h_(h), w_(w), n_(n) {}
 
-  const TileAxis& h() const { return h_; }
-  const TileAxis& w() const { return w_; }
-  bool square() const { return h_.transformed() && w_.transformed(); }
-  int64_t points() const { return h_.points() * w_.points(); }
-  int64_t groups() const { return h_.groups() * w_.groups(); }
+  // Of an output pass or an input gradient.
+  static TileGrid of(const Correlation& c) {
+    const auto axes = [&](int64_t phases, const auto& axis_of) {
+      return c.output_pass ? TileAxes::of_taps(axis_of(0)) : TileAxes::of_phases(phases, axis_of);
+    };
+    return {c.n, axes(c.phases_h, [&](int64_t phase) { return c.axis_h(phase); }),
+            axes(c.phases_w, [&](int64_t phase) { return c.axis_w(phase); })};
+  }
 
-  // From the matrix (tiles or filters) x channels of one frequency to the next: never a multiple of a page, or all
-  // would meet in one set of the L1 cache.
-  int64_t frequency_pitch(int64_t rows, int64_t channels) const { return rows * channels + lanes_; }
+  static TileGrid of_weight_grad(const ConvProblem& p) {
+    return {p.n, TileAxes::of_taps(output_axis(p.padding_mode, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
+            TileAxes::of_taps(output_axis(p.padding_mode, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left))};
+  }
 
-  // Sets images, rows and cols to those of blocks of at most about `tiles` tiles.
-  void cut(Blocks& b, int64_t tiles) const {
+  const TileAxes& h() const { return h_; }
+  const TileAxes& w() const { return w_; }
+  int64_t terms() const { return h_.count() * w_.count(); }
+  TileTerm term(int64_t i) const { return {h_[i / w_.count()], w_[i % w_.count()]}; }
+
+  int64_t most_groups() const { return h_.most_groups() * w_.most_groups(); }
+  // The one with the most taps, and the fewest tiles.
+  TileTerm largest() const { return {h_.longest(), w_.longest()}; }
+
+  // Sum of f(term) over all terms.
+  template <typename F>
+  auto sum(const F& f) const {
+    decltype(f(term(0))) result = 0;
+    for (int64_t i = 0; i < terms(); ++i) result += f(term(i));
+    return result;
+  }
+  // Of all terms, of one source and destination channel.
+  int64_t filter_numbers() const {
+    return sum([](const TileTerm& t) { return t.points() * t.groups(); });
+  }
+
+  // Sets images, rows and cols to those of blocks of at most about `outputs` positions.
+  void cut(Blocks& b, int64_t outputs) const {
     const auto at_most = [](int64_t size, int64_t most) {
       return EvenSplit::of_at_most(size, std::max<int64_t>(1, most)).largest();
     };
-    const int64_t row = w_.tiles(0, w_.out()), image = h_.tiles(0, h_.out()) * row;
-    const int64_t band = h_.tiles(0, std::min(h_.out(), h_.period())) * row;
-    const int64_t bands = image <= tiles ? h_.periods() : at_most(h_.periods(), tiles / band);
-    const int64_t parts = band <= tiles ? w_.periods() : at_most(w_.periods(), tiles * w_.periods() / band);
-    b.images = at_most(n_, tiles / image);
+    const auto whole = [](const TileAxes& axis, int64_t length) {
+      return ceil_div(length, axis.period()) * axis.period();
+    };
+    const int64_t row = whole(w_, w_.out()), image = whole(h_, h_.out()) * row, band = h_.period() * row;
+    const int64_t bands = image <= outputs ? h_.periods() : at_most(h_.periods(), outputs / band);
+    const int64_t parts = band <= outputs ? w_.periods() : at_most(w_.periods(), outputs * w_.periods() / band);
+    b.images = at_most(n_, outputs / image);
     b.rows = std::min(h_.out(), h_.period() * bands), b.cols = std::min(w_.out(), w_.period() * parts);
   }
 
-  int64_t image_tiles(const Blocks& b) const { return h_.tiles(0, b.rows) * w_.tiles(0, b.cols); }
-  int64_t block_tiles(const Blocks& b) const { return b.images * image_tiles(b); }
   int64_t blocks(const Blocks& b) const { return images(b).parts * bands(b).parts * parts(b).parts; }
-
+  // As large as blocks are.
+  TileBlock first_block(const Blocks& b) const { return {0, b.images, 0, b.rows, 0, b.cols}; }
   TileBlock block(const Blocks& b, int64_t i) const {
     const EvenSplit n = images(b), r = bands(b), c = parts(b);
     const int64_t ci = i % c.parts, ri = i / c.parts % r.parts, ni = i / c.parts / r.parts;
@@ -66,34 +136,13 @@ class TileGrid {
             std::min(w_.out(), c.begin(ci + 1) * w_.period())};
   }
 
-  // Lists the tiles of one image of a block, for pixels in rows of `pitch` numbers, and returns how many there are.
-  // Destinations lie in rows as long as the block.
-  int64_t list(const TileBlock& b, int64_t pitch, WinogradTile* tiles) const {
-    WinogradTile* tile = tiles;
-    h_.each_tile(b.r0, b.r1, [&](int64_t r, int64_t rows) {
-      w_.each_tile(b.c0, b.c1, [&](int64_t c, int64_t cols) {
-        *tile = {(r - b.r0) * pitch + (c - b.c0) * lanes_, ((r - b.r0) * (b.c1 - b.c0) + c - b.c0) * lanes_,
-                 static_cast<int32_t>(rows), static_cast<int32_t>(cols)};
-        if (!w_.transformed()) std::swap(tile->rows, tile->cols);
-        ++tile;
-      });
-    });
-    return tile - tiles;
-  }
-
-  // For the kernels a line along h is one along w.
-  TileStrides strides(int64_t pitch) const {
-    const int64_t h = h_.step() * pitch;
-    return {h, w_.transformed() ? w_.step() * lanes_ : h};
-  }
-
  private:
   EvenSplit images(const Blocks& b) const { return EvenSplit::of_at_most(n_, b.images); }
   EvenSplit bands(const Blocks& b) const { return EvenSplit::of_at_most(h_.periods(), ceil_div(b.rows, h_.period())); }
   EvenSplit parts(const Blocks& b) const { return EvenSplit::of_at_most(w_.periods(), ceil_div(b.cols, w_.period())); }
 
-  TileAxis h_, w_;
-  int64_t lanes_, n_;
+  TileAxes h_, w_;
+  int64_t n_;
 };
 
 }  // namespace convext

@@ -1,7 +1,8 @@
-// Weight gradient by F(3, 4): the output's gradient is a filter of four taps whose outputs are the weight's gradient.
-// At every frequency it is a matrix product, source channels x output channels, summed over tiles; what it sums stays
-// at the frequencies until a chunk of tiles is done. A task owns a block of channels and a chunk. The chunks follow
-// from the problem alone and are added in their order, so the result does not depend on the threads.
+// Weight gradient by F(2, 4) and F(3, 4): the output's gradient is a filter of four taps whose outputs are the weight's
+// gradient. At every frequency it is a matrix product, source channels x output channels, summed over tiles; what it
+// sums stays at the frequencies until a chunk of tiles is done. A task owns a term (which has weights of its own), a
+// block of channels and a chunk. The chunks follow from the problem alone and are added in their order, so the result
+// does not depend on the threads.
 #include <new>
 
 #include "algorithms/channel_panel.h"
@@ -24,34 +25,35 @@ class WinogradWeightGrad {
         kernels_(winograd<T>(isa)),
         rows_(rows<T>(isa)),
         transpose_(transpose<T>(isa)),
-        grid_(kernels_.lanes, p.n, output_axis(p.padding_mode, p.oh, p.ih, p.kh, 1, p.dilation_h, p.pad_top),
-              output_axis(p.padding_mode, p.ow, p.iw, p.kw, 1, p.dilation_w, p.pad_left)),
-        transforms_(grid_.square() ? kernels_.square : kernels_.line),
+        grid_(TileGrid::of_weight_grad(p)),
         ic_{p.ic_per_group(), kernels_.lanes},
         oc_{p.oc_per_group(), kernels_.lanes} {}
 
   void plan(Blocks& b) const {
     const int64_t lanes = kernels_.lanes;
+    const TileTerm t = grid_.largest();
     // Frequencies x channels x channels of sums stay in the L2 cache: 1.2 MiB.
-    const int64_t scale = grid_.square() ? 1 : 4, most = sizeof(T) == 4 ? kSums : kSums / 2;
-    b.m = lane_blocks(oc_, kTaskChannels * (scale > 1 ? 2 : 1)).largest() * lanes;
-    b.k = lane_blocks(ic_, scale * most / grid_.groups() / b.m).largest() * lanes;
-    int64_t tiles = grid_.square() ? kSquareTiles : kLineTiles;
+    const bool square = t.h.taps() > 1 && t.w.taps() > 1;
+    const int64_t sums = (sizeof(T) == 4 ? kSums : kSums / 2) / t.points() / grid_.most_groups();
+    b.m = lane_blocks(oc_, square ? kTaskChannels : 2 * kTaskChannels).largest() * lanes;
+    b.k = lane_blocks(ic_, sums / b.m).largest() * lanes;
+    int64_t outputs = square ? kSquareOutputs : kLineOutputs;
     const auto cut = [&] {
-      grid_.cut(b, tiles);
-      const Tile tile = best_tile(products_, false, grid_.groups() * b.k, b.m / lanes);
+      grid_.cut(b, outputs);
+      const Tile tile = best_tile(products_, false, t.groups() * b.k, b.m / lanes);
       b.mr = tile.mr, b.nv = tile.nv;
     };
     cut();
-    while (WinogradWeightGrad(*this, b).workspace().thread_bytes > kMaxThreadBytes && (tiles > 8 || b.k > lanes)) {
-      if (tiles > 8)
-        tiles = tiles * 3 / 4;
+    while (WinogradWeightGrad(*this, b).workspace().thread_bytes > kMaxThreadBytes &&
+           (outputs > kLeastOutputs || b.k > lanes)) {
+      if (outputs > kLeastOutputs)
+        outputs = outputs * 3 / 4;
       else
         b.k = round_up(b.k / 2, lanes);
       cut();
     }
 
-    const int64_t apart = p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts;
+    const int64_t apart = grid_.terms() * p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts;
     const int64_t wanted =
         ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
     const int64_t affordable =
@@ -61,23 +63,27 @@ class WinogradWeightGrad {
 
   // Of the whole problem, on one thread; as in correlate.cpp.
   double cost() const {
-    constexpr double kMoved = 7, kCall = 30;
-    const double source = grid_.square() ? 150 : 20, gradient = grid_.square() ? 120 : 18,
-                 filter = grid_.square() ? 120 : 16;
+    constexpr double kMoved = 7, kCall = 30, kTransform = 4;
     const auto number = [](int64_t x) { return static_cast<double>(x); };
     const Blocks& b = blocks_;
-    const EvenSplit m = EvenSplit::of_at_most(grid_.groups() * b.k, b.mr),
-                    v = EvenSplit::of_at_most(b.m / kernels_.lanes, b.nv);
-    const double tiles = number(grid_.block_tiles(b));
-    const double pixels = number(b.images * grid_.h().span(b.rows) * grid_.w().span(b.cols));
-    const double products =
-        number(grid_.points()) *
-        (tiles * product_cycles(m, v) + number(m.parts * v.parts) * (kCall + 3 * number(m.largest() * v.largest())));
-    const double sources = number(b.k / kernels_.lanes) * (tiles * number(grid_.groups()) * source + pixels * kMoved);
-    const double gradients = number(b.m / kernels_.lanes) * (tiles * gradient + pixels * kMoved);
-    const double ends = number(grid_.groups() * b.k * b.m / kernels_.lanes) * filter;
-    const double tasks = number(p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts);
-    return tasks * (number(grid_.blocks(b)) * (products + sources + gradients) + number(b.chunks) * ends);
+    const TileBlock block = grid_.first_block(b);
+    const double ic_vectors = number(b.k / kernels_.lanes), oc_vectors = number(b.m / kernels_.lanes);
+    const double all_terms = grid_.sum([&](const TileTerm& t) {
+      const EvenSplit m = EvenSplit::of_at_most(t.groups() * b.k, b.mr),
+                      v = EvenSplit::of_at_most(b.m / kernels_.lanes, b.nv);
+      const double tiles = number(b.images * t.image_tiles(block)), points = number(t.points());
+      const double products = points * (tiles * product_cycles(m, v) +
+                                        number(m.parts * v.parts) * (kCall + 3 * number(m.largest() * v.largest())));
+      const double sources =
+          tiles * number(t.groups()) * points * kTransform +
+          number(b.images * t.h.classes() * t.h.span(b.rows) * t.w.axis().stride * t.w.span(b.cols)) * kMoved;
+      const double gradients =
+          tiles * points * kTransform + number(b.images * t.h.whole(b.rows) * t.w.whole(b.cols)) * kMoved;
+      const double ends = number(t.groups() * b.k) * oc_vectors * points * kTransform;
+      return number(grid_.blocks(b)) * (products + ic_vectors * sources + oc_vectors * gradients) +
+             number(b.chunks) * ends;
+    });
+    return number(p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts) * all_terms;
   }
 
   KernelName kernel() const {
@@ -86,7 +92,7 @@ class WinogradWeightGrad {
 
   Workspace workspace() const {
     return {align_up(sizeof(FiniteFlag)) + align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * partial_count())),
-            Scratch(*this, nullptr).bytes};
+            thread_bytes()};
   }
 
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
@@ -94,17 +100,23 @@ class WinogradWeightGrad {
     T* partials = reinterpret_cast<T*>(context.shared() + align_up(sizeof(FiniteFlag)));
     const EvenSplit ic = lane_blocks(ic_, blocks_.k), oc = lane_blocks(oc_, blocks_.m);
     const EvenSplit chunks{grid_.blocks(blocks_), blocks_.chunks};
-    parallel_for(context.threads, p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
-      const int64_t chunk = task % chunks.parts, oi = task / chunks.parts % oc.parts;
-      const int64_t ii = task / chunks.parts / oc.parts % ic.parts, g = task / chunks.parts / oc.parts / ic.parts;
-      const Channels channels{g, ic.begin(ii) * ic_.lanes, std::min(ic_.channels, ic.begin(ii + 1) * ic_.lanes),
-                              oc.begin(oi) * oc_.lanes, std::min(oc_.channels, oc.begin(oi + 1) * oc_.lanes)};
-      Scratch s(*this, context.of_thread(workspace, thread));
-      for (int64_t block = chunks.begin(chunk); block < chunks.begin(chunk + 1); ++block)
-        add_block(grid_.block(blocks_, block), channels, block == chunks.begin(chunk), o, s);
-      if (!finish_chunk(channels, partials + chunk * partial_count(), s))
-        finite.store(false, std::memory_order_relaxed);
-    });
+    parallel_for(
+        context.threads, grid_.terms() * p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
+          const auto take = [&task](int64_t parts) {
+            const int64_t part = task % parts;
+            task /= parts;
+            return part;
+          };
+          const int64_t chunk = take(chunks.parts), oi = take(oc.parts), ii = take(ic.parts), g = take(p_.g);
+          const TileTerm term = grid_.term(task);
+          const Channels channels{g, ic.begin(ii) * ic_.lanes, std::min(ic_.channels, ic.begin(ii + 1) * ic_.lanes),
+                                  oc.begin(oi) * oc_.lanes, std::min(oc_.channels, oc.begin(oi + 1) * oc_.lanes)};
+          Scratch s(*this, term, context.of_thread(workspace, thread));
+          for (int64_t block = chunks.begin(chunk); block < chunks.begin(chunk + 1); ++block)
+            add_block(term, grid_.block(blocks_, block), channels, block == chunks.begin(chunk), o, s);
+          if (!finish_chunk(term, channels, partials + chunk * partial_count(), s))
+            finite.store(false, std::memory_order_relaxed);
+        });
     if (finite.load())
       reduce(partials, o, context);
     else
@@ -117,7 +129,8 @@ class WinogradWeightGrad {
     blocks_ = blocks;
   }
 
-  static constexpr int64_t kSums = 64 * 128, kTaskChannels = 128, kSquareTiles = 32, kLineTiles = 96;
+  static constexpr int64_t kSums = 36 * 64 * 128, kTaskChannels = 128;
+  static constexpr int64_t kSquareOutputs = 512, kLineOutputs = 384, kLeastOutputs = 128;
   static constexpr int64_t kMaxTasks = 64;
   static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 4 << 20;
@@ -133,56 +146,64 @@ class WinogradWeightGrad {
     int64_t *a_offset, *b_offset;
     T *source, *gradient, *sums, *check;
     size_t bytes;
-    Scratch(const WinogradWeightGrad& s, std::byte* memory)
+    Scratch(const WinogradWeightGrad& s, const TileTerm& t, std::byte* memory)
         : take(memory),
-          source_panel(s.grid_.h().positions(), s.grid_.w().positions(), s.p_.ih, s.p_.iw, PaddingMode::kZeros, s.isa_,
-                       s.grid_.h().span(s.blocks_.rows), s.grid_.w().span(s.blocks_.cols), take),
+          source_panel(t.h.positions(), t.w.positions(), s.p_.ih, s.p_.iw, PaddingMode::kZeros, s.isa_,
+                       t.h.span(s.blocks_.rows), t.w.span(s.blocks_.cols), take),
           gradient_panel(own_positions(s.p_.oh), own_positions(s.p_.ow), s.p_.oh, s.p_.ow, PaddingMode::kZeros, s.isa_,
-                         s.grid_.h().whole(s.blocks_.rows), s.grid_.w().whole(s.blocks_.cols), take) {
+                         t.h.whole(s.blocks_.rows), t.w.whole(s.blocks_.cols), take) {
       const Blocks& b = s.blocks_;
-      const int64_t count = s.grid_.block_tiles(b), steps = s.grid_.groups() * b.k;
-      source_tiles = take.array<WinogradTile>(count / b.images);
-      gradient_tiles = take.array<WinogradTile>(count / b.images);
+      const int64_t image = t.image_tiles(s.grid_.first_block(b)), count = b.images * image, steps = t.groups() * b.k,
+                    lanes = s.kernels_.lanes;
+      source_tiles = take.array<WinogradTile>(image);
+      gradient_tiles = take.array<WinogradTile>(image);
       a_offset = take.array<int64_t>(count);
       b_offset = take.array<int64_t>(count);
-      source = take.array<T>(s.grid_.points() * s.grid_.frequency_pitch(count, steps));
-      gradient = take.array<T>(s.grid_.points() * s.grid_.frequency_pitch(count, b.m));
-      sums = take.array<T>(s.grid_.points() * s.grid_.frequency_pitch(steps, b.m));
-      check = take.array<T>(s.kernels_.lanes);
+      source = take.array<T>(t.points() * frequency_pitch(count, steps, lanes));
+      gradient = take.array<T>(t.points() * frequency_pitch(count, b.m, lanes));
+      sums = take.array<T>(t.points() * frequency_pitch(steps, b.m, lanes));
+      check = take.array<T>(lanes);
       bytes = take.bytes();
     }
   };
+
+  size_t thread_bytes() const {
+    size_t most = 0;
+    for (int64_t t = 0; t < grid_.terms(); ++t) most = std::max(most, Scratch(*this, grid_.term(t), nullptr).bytes);
+    return most;
+  }
 
   static Axis own_positions(int64_t size) { return {.out = size, .in = size, .taps = 1}; }
   // A chunk's sums: [g][(ic, kh, kw)][oc], whole vectors.
   int64_t partial_row() const { return oc_.count() * oc_.lanes; }
   int64_t partial_count() const { return p_.g * ic_.channels * p_.taps() * partial_row(); }
 
-  void add_block(const TileBlock& b, const Channels& c, bool first, const Operands& o, Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, steps = grid_.groups() * round_up(c.ic1 - c.ic0, lanes);
+  void add_block(const TileTerm& t, const TileBlock& b, const Channels& c, bool first, const Operands& o,
+                 Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, steps = t.groups() * round_up(c.ic1 - c.ic0, lanes);
     const int64_t width = round_up(c.oc1 - c.oc0, lanes);
-    s.source_panel.prepare(b.r0, grid_.h().span(b.r1 - b.r0), b.c0, grid_.w().span(b.c1 - b.c0));
-    s.gradient_panel.prepare(b.r0, grid_.h().whole(b.r1 - b.r0), b.c0, grid_.w().whole(b.c1 - b.c0));
-    const int64_t image = grid_.list(b, s.source_panel.pitch(), s.source_tiles), count = b.images * image;
-    grid_.list(b, s.gradient_panel.pitch(), s.gradient_tiles);
-    transform_source(b, c, image, o, s);
-    transform_gradient(b, c, image, o, s);
+    s.source_panel.prepare(b.r0, t.h.span(b.r1 - b.r0), b.c0, t.w.span(b.c1 - b.c0));
+    s.gradient_panel.prepare(b.r0, t.h.whole(b.r1 - b.r0), b.c0, t.w.whole(b.c1 - b.c0));
+    const int64_t image = t.list(b, s.source_panel.pitch(), 0, lanes, s.source_tiles), count = b.images * image;
+    t.list(b, s.gradient_panel.pitch(), 0, lanes, s.gradient_tiles);
+    transform_source(t, b, c, image, o, s);
+    transform_gradient(t, b, c, image, o, s);
 
     const EvenSplit m = EvenSplit::of_at_most(steps, blocks_.mr), v = EvenSplit::of_at_most(width / lanes, blocks_.nv);
     const T* row[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
     args.rows = row, args.a_offset = s.a_offset, args.b_offset = s.b_offset;
     args.steps = count, args.c_stride = width, args.start = first ? Start::kZero : Start::kAdd;
-    for (int64_t t = 0; t < count; ++t) s.a_offset[t] = t * steps, s.b_offset[t] = t * width;
-    for (int64_t f = 0; f < grid_.points(); ++f) {
-      const T* source = s.source + f * grid_.frequency_pitch(count, steps);
+    for (int64_t i = 0; i < count; ++i) s.a_offset[i] = i * steps, s.b_offset[i] = i * width;
+    for (int64_t f = 0; f < t.points(); ++f) {
+      const T* source = s.source + f * frequency_pitch(count, steps, lanes);
       for (int64_t vi = 0; vi < v.parts; ++vi) {
         const int64_t at = v.begin(vi) * lanes;
-        args.b = s.gradient + f * grid_.frequency_pitch(count, width) + at;
+        args.b = s.gradient + f * frequency_pitch(count, width, lanes) + at;
         args.columns = v.length(vi) * lanes;
         for (int64_t mi = 0; mi < m.parts; ++mi) {
           for (int64_t r = 0; r < m.length(mi); ++r) row[r] = source + m.begin(mi) + r;
-          args.c = s.sums + f * grid_.frequency_pitch(steps, width) + m.begin(mi) * width + at;
+          args.c = s.sums + f * frequency_pitch(steps, width, lanes) + m.begin(mi) * width + at;
           products_.rows[v.length(vi) - 1][m.length(mi) - 1](args);
         }
       }
@@ -190,64 +211,72 @@ class WinogradWeightGrad {
   }
 
   // [f][tile][group of taps][input channel]
-  void transform_source(const TileBlock& b, const Channels& c, int64_t image, const Operands& o,
+  void transform_source(const TileTerm& t, const TileBlock& b, const Channels& c, int64_t image, const Operands& o,
                         const Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = grid_.groups() * padded;
-    const TileAxis &h = grid_.h(), &w = grid_.w();
-    const TileStrides strides = grid_.strides(s.source_panel.pitch());
+    const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = t.groups() * padded,
+                  pitch = s.source_panel.pitch();
+    const TileStrides strides = t.source_strides(pitch, lanes);
     const ChannelView<const T> input(static_cast<const T*>(o.input), p_.input_layout, p_.ic, p_.input_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t ic = c.ic0; ic < c.ic1; ic += lanes) {
         s.source_panel.fill(input, b.n0 + i, c.g * ic_.channels + ic, std::min(lanes, c.ic1 - ic));
-        for (int64_t gh = 0; gh < h.groups(); ++gh)
-          for (int64_t gw = 0; gw < w.groups(); ++gw)
-            transforms_.source(
-                {s.source_panel.data() + gh * h.group_step() * s.source_panel.pitch() + gw * w.group_step() * lanes,
-                 strides.h, strides.w, s.source_tiles, image,
-                 s.source + i * image * steps + (gh * w.groups() + gw) * padded + ic - c.ic0, steps,
-                 grid_.frequency_pitch(b.images * image, steps)});
+        for (int64_t group = 0; group < t.groups(); ++group) {
+          const int64_t gh = group / t.w.groups(), gw = group % t.w.groups();
+          t.transforms(kernels_).source(
+              {s.source_panel.data() + s.source_panel.tap_offset(t.h.group_class(gh), t.w.group_class(gw)) +
+                   t.h.group_shift(gh) * pitch + t.w.group_shift(gw) * lanes,
+               strides.h, strides.w, s.source_tiles, image, s.source + i * image * steps + group * padded + ic - c.ic0,
+               steps, frequency_pitch(b.images * image, steps, lanes)});
+        }
       }
   }
 
   // [f][tile][output channel]
-  void transform_gradient(const TileBlock& b, const Channels& c, int64_t image, const Operands& o,
+  void transform_gradient(const TileTerm& t, const TileBlock& b, const Channels& c, int64_t image, const Operands& o,
                           const Scratch& s) const {
     const int64_t lanes = kernels_.lanes, width = round_up(c.oc1 - c.oc0, lanes);
-    const TileStrides strides = grid_.strides(s.gradient_panel.pitch());
+    const TileStrides strides = t.source_strides(s.gradient_panel.pitch(), lanes);
     const ChannelView<const T> output(static_cast<const T*>(o.output), p_.output_layout, p_.oc, p_.output_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t oc = c.oc0; oc < c.oc1; oc += lanes) {
         s.gradient_panel.fill(output, b.n0 + i, c.g * oc_.channels + oc, std::min(lanes, c.oc1 - oc));
-        transforms_.gradient({s.gradient_panel.data(), strides.h, strides.w, s.gradient_tiles, image,
-                              s.gradient + i * image * width + oc - c.oc0, width,
-                              grid_.frequency_pitch(b.images * image, width)});
+        t.transforms(kernels_).gradient({s.gradient_panel.data(), strides.h, strides.w, s.gradient_tiles, image,
+                                         s.gradient + i * image * width + oc - c.oc0, width,
+                                         frequency_pitch(b.images * image, width, lanes)});
       }
   }
 
   // From the frequencies to the taps.
-  bool finish_chunk(const Channels& c, T* partial, const Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = grid_.groups() * padded;
-    const int64_t width = round_up(c.oc1 - c.oc0, lanes), row = partial_row(), taps = p_.taps();
-    const TileAxis &h = grid_.h(), &w = grid_.w();
+  bool finish_chunk(const TileTerm& t, const Channels& c, T* partial, const Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = t.groups() * padded;
+    const int64_t width = round_up(c.oc1 - c.oc0, lanes), row = partial_row();
     std::fill_n(s.check, lanes, T(0));
     for (int64_t ic = c.ic0; ic < c.ic1; ++ic) {
-      T* to = partial + ((c.g * ic_.channels + ic) * taps) * row + c.oc0;
-      if (h.taps() * w.taps() < taps)  // the others read only padding
-        for (int64_t tap = 0; tap < taps; ++tap) std::fill_n(to + tap * row, width, T(0));
-      for (int64_t gh = 0; gh < h.groups(); ++gh)
-        for (int64_t gw = 0; gw < w.groups(); ++gw) {
-          WinogradFilterGradArgs<T> args{};
-          args.u = s.sums + ((gh * w.groups() + gw) * padded + ic - c.ic0) * width;
-          args.u_filter = lanes, args.u_frequency = grid_.frequency_pitch(steps, width), args.count = width / lanes;
-          args.w = to + (h.weight_tap(gh) * p_.kw + w.weight_tap(gw)) * row, args.w_filter = lanes;
-          args.w_h = p_.kw * row, args.w_w = w.transformed() ? row : args.w_h;
-          args.taps_h = static_cast<int32_t>(h.taps(gh)), args.taps_w = static_cast<int32_t>(w.taps(gw));
-          if (!w.transformed()) std::swap(args.taps_h, args.taps_w);
-          args.check = s.check;
-          transforms_.filter_grad(args);
-        }
+      T* to = partial + ((c.g * ic_.channels + ic) * p_.taps()) * row + c.oc0;
+      clear_unread_taps(t, to, width);
+      for (int64_t group = 0; group < t.groups(); ++group) {
+        const int64_t gh = group / t.w.groups(), gw = group % t.w.groups();
+        WinogradFilterGradArgs<T> args{};
+        args.u = s.sums + (group * padded + ic - c.ic0) * width;
+        args.u_filter = lanes, args.u_frequency = frequency_pitch(steps, width, lanes), args.count = width / lanes;
+        args.w = to + (t.h.weight_tap(gh) * p_.kw + t.w.weight_tap(gw)) * row, args.w_filter = lanes;
+        args.w_h = t.h.weight_step() * p_.kw * row, args.w_w = t.w.weight_step() * row;
+        args.taps_h = static_cast<int32_t>(t.h.taps(gh)), args.taps_w = static_cast<int32_t>(t.w.taps(gw));
+        args.check = s.check;
+        t.transforms(kernels_).filter_grad(args);
+      }
     }
     return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
+  }
+
+  // The taps that read only padding belong to no term; the first one sets them to zero.
+  void clear_unread_taps(const TileTerm& t, T* to, int64_t width) const {
+    const TileAxes &h = grid_.h(), &w = grid_.w();
+    const bool first = t.h.weight_tap(0) == h[0].weight_tap(0) && t.w.weight_tap(0) == w[0].weight_tap(0);
+    if (!first || h.taps() * w.taps() == p_.taps()) return;
+    for (int64_t kh = 0; kh < p_.kh; ++kh)
+      for (int64_t kw = 0; kw < p_.kw; ++kw)
+        if (!h.reads(kh) || !w.reads(kw)) std::fill_n(to + (kh * p_.kw + kw) * partial_row(), width, T(0));
   }
 
   // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout; sums the bias gradient.
@@ -297,7 +326,6 @@ class WinogradWeightGrad {
   const RowKernels<T>& rows_;
   TransposeFn<T> transpose_;
   TileGrid grid_;
-  const WinogradTransforms<T>& transforms_;
   LaneGroups ic_, oc_;
 };
 

@@ -1,10 +1,11 @@
-// Winograd's minimal filtering for stride 1: fewer multiplications than the direct sum, at up to a few times its
+// Winograd's minimal filtering: fewer multiplications than the direct sum, at up to a few times its
 // rounding error.
 #include "algorithms/winograd/winograd.h"
 
 #include "algorithms/correlation.h"
 #include "algorithms/layouts.h"
 #include "algorithms/tiling.h"
+#include "algorithms/winograd/tile_grid.h"
 
 namespace convext {
 
@@ -13,13 +14,14 @@ extern const Algorithm kDense, kChannelsLast;
 namespace {
 
 const char* supports(const ConvProblem& p) {
-  if (p.stride_h != 1 || p.stride_w != 1) return "it is strided";
   if (p.padding_mode != PaddingMode::kZeros) return "its tiles reach past the edge, where they read zeros";
   if (needs_channels_first(p) != nullptr)
     if (const char* reason = needs_channels_last(p)) return reason;
-  const int64_t taps_h = output_axis(p.padding_mode, p.oh, p.ih, p.kh, 1, p.dilation_h, p.pad_top).taps,
-                taps_w = output_axis(p.padding_mode, p.ow, p.iw, p.kw, 1, p.dilation_w, p.pad_left).taps;
-  return taps_h * taps_w > 1 ? nullptr : "a kernel of one tap has no tiles";
+  const TileGrid grid = p.pass == Pass::kWeightGrad ? TileGrid::of_weight_grad(p) : TileGrid::of(Correlation(p));
+  if (!grid.h().complete() || !grid.w().complete())
+    return "a phase has no taps, or there are more than 16 along an axis";
+  const TileTerm largest = grid.largest();
+  return largest.h.taps() * largest.w.taps() > 1 ? nullptr : "no two taps are a whole stride apart";
 }
 
 // What the direct sum takes: whole vectors, and a tenth for panels.
@@ -33,9 +35,9 @@ double direct_cycles(const ConvProblem& p, Isa isa) {
   if (p.pass == Pass::kWeightGrad)
     return product(p.ic_per_group() * p.taps(), ceil_div(p.oc_per_group(), tiles.lanes), p.n * p.output_pixels());
   const Correlation c(p);
-  const bool flat = c.out_w < 4 * tiles.lanes;  // rows of pixels run on
-  return product(c.m, ceil_div(flat ? c.out_pixels() : c.out_w, tiles.lanes),
-                 c.n * c.k * c.taps() * (flat ? 1 : c.out_h));
+  const int64_t h = c.axis_h(0).out, w = c.axis_w(0).out;  // of a phase; together the phases have each tap once
+  const bool flat = w < 4 * tiles.lanes;                   // rows of pixels run on
+  return product(c.m, ceil_div(flat ? h * w : w, tiles.lanes), c.n * c.k * c.taps() * (flat ? 1 : h));
 }
 
 const char* profitable(const ConvProblem& p, const Policy&) {

@@ -3,4 +3,4 @@
 
 #include "kernels/winograd/kernel-inl.h"
 
-extern const convext::WinogradTable convext::kWinogradScalar = {Winograd<F32>::kernels(), Winograd<F64>::kernels()};
+extern const convext::WinogradTable convext::kWinogradScalar = {winograd_kernels<F32>(), winograd_kernels<F64>()};

@@ -1,22 +1,24 @@
-// The transforms of Winograd's minimal filtering F(4, 3), with channels in the lanes.
+// The transforms of Winograd's minimal filtering F(4, 3) and F(4, 2), with channels in the lanes.
 //
-// A tile of 4 outputs of a 3-tap filter needs 6 inputs. Seen as polynomials their product is known by its values
-// at 6 points, so 6 multiplications do what 12 did:   y = A' [ (G w) * (B' x) ]   and, nested along both axes, 36
-// do what 144 did for 4x4 outputs. The products of all tiles and channels at one point ("frequency") are a
-// matrix product; these kernels are the three transforms around it:
+// A tile of 4 outputs of a filter of r taps needs r + 3 inputs. Seen as polynomials their product is known by its
+// values at r + 3 points, so 6 multiplications do what 12 did (5 what 8 did, for 2 taps):   y = A' [ (G w) * (B' x) ]
+// and, nested along both axes, 36 do what 144 did for 4x4 outputs. The products of all tiles and channels at one point
+// ("frequency") are a matrix product; these kernels are the three transforms around it:
 //
-//   source       v[f] = B' x (B)      6 (x 6) vectors of a tile, wherever they lie       -> 6 or 36 frequencies
-//   filter       u[f] = G w (G')      up to 3 (x 3) taps                                 -> 6 or 36
-//   destination  y = A' m (A) + bias  6 or 36 frequencies                                -> up to 4 (x 4) vectors
+//   source       v[f] = B' x (B)      r + 3 (x r + 3) vectors of a tile, wherever they lie   -> as many frequencies
+//   filter       u[f] = G w (G')      up to r (x r) taps                                     -> r + 3 (x r + 3)
+//   destination  y = A' m (A) + bias  r + 3 (x r + 3) frequencies                            -> up to 4 (x 4) vectors
 //
-// The weight gradient is a filter of 4 taps (the output's gradient) with 3 outputs (the weight's), by the transposes:
+// The weight gradient is a filter of 4 taps (the output's gradient) with r outputs (the weight's), by the transposes:
 //
-//   gradient     d = A y (A')         4 (x 4) vectors of a tile                          -> 6 or 36 frequencies
-//   filter_grad  w = G' u (G)         6 or 36                                            -> up to 3 (x 3) taps
+//   gradient     d = A y (A')         4 (x 4) vectors of a tile                              -> r + 3 (x r + 3)
+//   filter_grad  w = G' u (G)         r + 3 (x r + 3)                                        -> up to r (x r) taps
 //
-// Points: 0, +-sqrt(1/2), +-sqrt(2), infinity. Their products are near 1, so the rounding error stays within twice
-// that of a direct sum; with 0, +-1, +-2 it is 4 times. Source: Winograd 1980; Lavin & Gray 2015; the points:
-// Barabasz et al. 2018, "Error analysis and improving the accuracy of Winograd convolution".
+// An axis of one tap is left as it is: a tile has one input and one output along it.
+//
+// Points: 0, +-sqrt(1/2), +-sqrt(2), infinity; two taps do without 0. Their products are near 1, so the rounding error
+// stays within twice that of a direct sum; with 0, +-1, +-2 it is 4 times. Source: Winograd 1980; Lavin & Gray 2015;
+// the points: Barabasz et al. 2018, "Error analysis and improving the accuracy of Winograd convolution".
 //
 // Every access is a whole vector; nothing needs alignment; no overlap.
 #pragma once
@@ -25,7 +27,11 @@
 
 namespace convext {
 
-inline constexpr int kWinogradTaps = 3, kWinogradOutputs = 4, kWinogradPoints = 6;
+inline constexpr int kWinogradMaxTaps = 3;
+
+// Of a tile, along one axis.
+constexpr int winograd_outputs(int taps) { return taps == 1 ? 1 : 4; }
+constexpr int winograd_points(int taps) { return winograd_outputs(taps) + taps - 1; }
 
 // Where a tile reads and writes, relative to x and y, and how many of its outputs exist.
 struct WinogradTile {
@@ -47,7 +53,7 @@ template <typename T>
 struct WinogradFilterArgs {
   const T* w;
   int64_t w_filter, w_h, w_w;
-  int32_t taps_h, taps_w;  // 1 .. 3; those that are missing are zero
+  int32_t taps_h, taps_w;  // at most the kernel's; those that are missing are zero
   int64_t count;
   T* u;
   int64_t u_filter, u_frequency;
@@ -59,7 +65,7 @@ struct WinogradDestinationArgs {
   int64_t m_tile, m_frequency;
   const WinogradTile* tiles;
   int64_t count;
-  const T* bias;  // a vector
+  const T* bias;  // a vector; or null, and the result is added to what y holds
   T* y;
   int64_t y_h, y_w;
   T* check;  // a vector that becomes NaN where a result is not finite, and else keeps its value
@@ -76,7 +82,6 @@ struct WinogradFilterGradArgs {
   T* check;  // as above
 };
 
-// The kernels for tiles along w only, or along both axes.
 template <typename T>
 struct WinogradTransforms {
   void (*source)(const WinogradSourceArgs<T>&);
@@ -89,7 +94,7 @@ struct WinogradTransforms {
 template <typename T>
 struct WinogradKernels {
   int lanes;
-  WinogradTransforms<T> line, square;
+  WinogradTransforms<T> of[kWinogradMaxTaps][kWinogradMaxTaps];  // [taps along h - 1][taps along w - 1]
 };
 
 struct WinogradTable {
