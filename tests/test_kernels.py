@@ -211,6 +211,37 @@ def test_stencil_of_two_phases(kernel: Kernel, side: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("stencil_rows"))
+def test_stencil_rows(kernel: Kernel, side: str) -> None:
+    """Rows and columns of taps inside x, at its edges and far outside, taps forwards and backwards."""
+    rng = np.random.default_rng(0)
+    far = 3 * kernel.lanes
+    for columns, taps_h in itertools.product(range(1, 2 * kernel.nr + 2), (1, 2, 3, 4, 7)):
+        rows, top = 1 + (columns + taps_h) % 19, int(rng.integers(-3, 4))
+        height = max(1, rows + taps_h - 1 + int(rng.integers(-3, 4)))
+        width = max(1, columns + int(rng.integers(-3, 4)))
+        for column in ((-1, 0, 1), (0, 1), (-2 * kernel.lanes - 3, -kernel.lanes, kernel.lanes + 2)):
+            x = integers(rng, kernel, side, height, width)
+            weight = integers(rng, kernel, side, taps_h, len(column))
+            y = nans(kernel, side, rows, columns)
+            padded = np.pad(x, ((3, rows + taps_h + 3), (far, far + columns + 4)))
+            want = np.full(y.shape, 3, kernel.dtype)
+            for h in range(taps_h):
+                for w, c in enumerate(column):
+                    want += weight[h, w] * padded[3 + top + h :, far + c :][:rows, :columns]
+            groups = [
+                ((top + h) * width, h * len(column), min(4, taps_h - h), -top - h, height - top - h)
+                for h in range(0, taps_h, 4)
+            ]
+            kernel.run(
+                x=x, x_pitch=width, width=width, row_taps=offsets(groups), groups=len(groups),
+                column=offsets(column), taps=len(column), weight=weight, weight_h=len(column), weight_w=1,
+                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3,
+            )  # fmt: skip
+            np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("stencil_grad"))
 def test_stencil_grad(kernel: Kernel, side: str) -> None:
     """Rows and columns of taps inside x, at its edges and far outside."""

@@ -8,13 +8,13 @@
 
 namespace convext {
 
-extern const Algorithm kPointwise, kDepthwisePixels, kDepthwiseChannels, kDepthwise, kFft, kGrouped, kWinograd, kDense,
-    kChannelsLast, kReference;
+extern const Algorithm kPointwise, kDepthwisePixels, kDepthwiseRows, kDepthwiseChannels, kDepthwise, kFft, kGrouped,
+    kWinograd, kDense, kChannelsLast, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
-    &kFft,      &kDepthwisePixels, &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped,
-    &kWinograd, &kDense,           &kChannelsLast,      &kReference,
+    &kFft,     &kDepthwisePixels, &kDepthwiseRows, &kDepthwiseChannels, &kDepthwise, &kPointwise,
+    &kGrouped, &kWinograd,        &kDense,         &kChannelsLast,      &kReference,
 };
 
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {

@@ -13,6 +13,7 @@
 #include "kernels/rows/rows.h"
 #include "kernels/stencil/stencil.h"
 #include "kernels/stencil_grad/stencil_grad.h"
+#include "kernels/stencil_rows/stencil_rows.h"
 #include "kernels/transpose/transpose.h"
 #include "kernels/winograd/winograd.h"
 
@@ -48,6 +49,12 @@ const RowKernels<T>& rows(Isa isa) {
 template <typename T>
 const StencilKernel<T>& stencil(Isa isa) {
   constexpr const StencilTable* kTables[] = {&kStencilScalar, &kStencilAvx2, &kStencilAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const StencilRowsKernel<T>& stencil_rows(Isa isa) {
+  constexpr const StencilRowsTable* kTables[] = {&kStencilRowsScalar, &kStencilRowsAvx2, &kStencilRowsAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

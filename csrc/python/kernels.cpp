@@ -87,6 +87,18 @@ void run_stencil(StencilFn<T> fn, const Fields& fields) {
 }
 
 template <typename T>
+void run_stencil_rows(StencilRowsFn<T> fn, const Fields& fields) {
+  StencilRowsArgs<T> args{};
+  fields.get("x", args.x), fields.get("x_pitch", args.x_pitch), fields.get("width", args.width);
+  fields.get("row_taps", args.row_taps), fields.get("groups", args.groups);
+  fields.get("column", args.column), fields.get("taps", args.taps);
+  fields.get("weight", args.weight), fields.get("weight_h", args.weight_h), fields.get("weight_w", args.weight_w);
+  fields.get("y", args.y), fields.get("y_pitch", args.y_pitch);
+  fields.get("rows", args.rows), fields.get("columns", args.columns), fields.get("bias", args.bias);
+  fn(args);
+}
+
+template <typename T>
 void run_stencil_grad(StencilGradFn<T> fn, const Fields& fields) {
   StencilGradArgs<T> args{};
   fields.get("x", args.x), fields.get("x_image", args.x_image);
@@ -289,6 +301,8 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
       add("inner_product", mr, nr, run_inner_product<T>, inner.fn[mr - 1][nr - 1]);
   const StencilKernel<T>& plane = stencil<T>(isa);
   add("stencil", plane.rows, plane.vectors * plane.lanes, run_stencil<T>, plane.fn);
+  const StencilRowsKernel<T>& plane_rows = stencil_rows<T>(isa);
+  add("stencil_rows", plane_rows.rows, plane_rows.vectors * plane_rows.lanes, run_stencil_rows<T>, plane_rows.fn);
   const StencilGradTiles<T>& plane_grad = stencil_grad<T>(isa);
   for (int kh = 1; kh <= kStencilGradMaxKh; ++kh)
     for (int kw = 1; kw <= kStencilGradMaxKw; ++kw)

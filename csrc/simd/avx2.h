@@ -43,6 +43,7 @@ struct F32 {
   }
   CONVEXT_INLINE void store(T* p) const { _mm256_storeu_ps(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm256_maskstore_ps(p, mask(n), v); }
+  CONVEXT_INLINE void keep() { asm("" : "+x"(v)); }
   static CONVEXT_INLINE F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 mul(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
@@ -117,6 +118,7 @@ struct F64 {
   }
   CONVEXT_INLINE void store(T* p) const { _mm256_storeu_pd(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm256_maskstore_pd(p, mask(n), v); }
+  CONVEXT_INLINE void keep() { asm("" : "+x"(v)); }
   static CONVEXT_INLINE F64 add(F64 a, F64 b) { return {_mm256_add_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 sub(F64 a, F64 b) { return {_mm256_sub_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 mul(F64 a, F64 b) { return {_mm256_mul_pd(a.v, b.v)}; }

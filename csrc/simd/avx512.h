@@ -38,6 +38,7 @@ struct F32 {
   }
   CONVEXT_INLINE void store(T* p) const { _mm512_storeu_ps(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
+  CONVEXT_INLINE void keep() { asm("" : "+v"(v)); }
   static CONVEXT_INLINE F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -118,6 +119,7 @@ struct F64 {
   }
   CONVEXT_INLINE void store(T* p) const { _mm512_storeu_pd(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_pd(p, mask(n), v); }
+  CONVEXT_INLINE void keep() { asm("" : "+v"(v)); }
   static CONVEXT_INLINE F64 add(F64 a, F64 b) { return {_mm512_add_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 sub(F64 a, F64 b) { return {_mm512_sub_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 mul(F64 a, F64 b) { return {_mm512_mul_pd(a.v, b.v)}; }

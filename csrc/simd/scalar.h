@@ -52,6 +52,8 @@ struct ScalarVec {
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const {
     for (int64_t i = 0; i < n; ++i) p[i] = v[i];
   }
+  // In a register from here on: GCC would rather load it again for each FMA.
+  CONVEXT_INLINE void keep() {}
   static CONVEXT_INLINE ScalarVec add(ScalarVec a, ScalarVec b) {
     for (int i = 0; i < kLanes; ++i) a.v[i] += b.v[i];
     return a;

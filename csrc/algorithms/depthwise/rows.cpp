@@ -1,0 +1,132 @@
+// Depthwise convolution with stride 1 by kernels/stencil_rows: several rows of a plane stay in registers and share what
+// is read of the source, where it lies.
+#include "algorithms/correlation.h"
+#include "algorithms/half.h"
+#include "algorithms/layouts.h"
+#include "algorithms/tiling.h"
+#include "core/parallel.h"
+#include "core/scratch.h"
+
+namespace convext {
+namespace {
+
+constexpr int64_t kMaxColumns = 1 << 29;  // masks of lanes are made of columns in 32 bits
+
+template <typename T>
+class SharedRows {
+ public:
+  SharedRows(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : c_(p),
+        h_(c_.axis_h(0)),
+        w_(c_.axis_w(0)),
+        blocks_(blocks),
+        kernel_(stencil_rows<T>(isa)),
+        rows_apart_(h_.taps > 1 ? h_.offset_step : 1) {}
+
+  void plan(Blocks& b) const {
+    b.mr = kernel_.rows, b.nv = kernel_.vectors;
+    b.cols = w_.out;
+    b.rows = EvenSplit::of_at_most(h_.out, std::max<int64_t>(8, kPixelsPerTask / w_.out)).largest();
+  }
+
+  KernelName kernel() const { return {.shape = "stencil_rows", .mr = blocks_.mr, .nr = blocks_.nv * kernel_.lanes}; }
+  Workspace workspace() const { return {0, Scratch(*this, nullptr).bytes}; }
+
+  void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
+    const CorrelationOperands<T> o(c_.problem(), operands);
+    const EvenSplit rows = EvenSplit::of_at_most(h_.out, blocks_.rows);
+    const EvenSplit planes = EvenSplit::of_at_most(
+        c_.n * c_.g, std::max<int64_t>(1, kPixelsPerTask / (blocks_.rows * blocks_.cols)));  // of a task
+    parallel_for(context.threads, planes.parts * rows.parts, [&](int64_t task, int thread) {
+      const Scratch s(*this, context.of_thread(workspace, thread));
+      for (int64_t t = 0; t < w_.taps; ++t) s.column[t] = w_.offset(t);
+      const int64_t r0 = rows.begin(task % rows.parts), count = rows.length(task % rows.parts);
+      const int64_t pi = task / rows.parts;
+      for (int64_t i = 0; i < std::min(rows_apart_, count); ++i) {
+        const int64_t groups = list_row_taps(r0 + i, s.row_taps);
+        for (int64_t plane = planes.begin(pi); plane < planes.begin(pi + 1); ++plane)
+          for (int64_t m = 0; m < c_.m; ++m) sum_taps(plane, m, r0 + i, ceil_div(count - i, rows_apart_), groups, o, s);
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t kPixelsPerTask = 8192;
+
+  struct Scratch {
+    int64_t* column;
+    StencilRowTaps* row_taps;
+    size_t bytes;
+    Scratch(const SharedRows& s, std::byte* memory) {
+      ScratchAllocator take(memory);
+      column = take.array<int64_t>(s.w_.taps);
+      row_taps = take.array<StencilRowTaps>(s.h_.taps);
+      bytes = take.bytes();
+    }
+  };
+
+  // For row r and those rows_apart_ below each other from there on; returns the groups.
+  int64_t list_row_taps(int64_t r, StencilRowTaps* row_taps) const {
+    int64_t groups = 0;
+    EvenSplit::of_at_most(h_.taps, kStencilRowTaps).each([&](int64_t tap, int64_t count) {
+      const int64_t row = r + h_.offset(tap);
+      row_taps[groups++] = {row * c_.in_w, (h_.tap0 + tap * h_.tap_step) * c_.kernel_w, count,
+                            ceil_div(-row, rows_apart_), ceil_div(h_.in - row, rows_apart_)};
+    });
+    return groups;
+  }
+
+  // Rows r, r + rows_apart_, ... of destination channel m of a plane's group.
+  void sum_taps(int64_t plane, int64_t m, int64_t r, int64_t rows, int64_t groups, const CorrelationOperands<T>& o,
+                const Scratch& s) const {
+    const int64_t g = plane % c_.g;
+    StencilRowsArgs<T> args{};
+    args.x = o.source + plane * c_.in_pixels();
+    args.x_pitch = rows_apart_ * c_.in_w, args.width = c_.in_w;
+    args.row_taps = s.row_taps, args.groups = groups;
+    args.column = s.column, args.taps = w_.taps;
+    args.weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + w_.tap0;
+    args.weight_h = h_.tap_step * c_.kernel_w, args.weight_w = w_.tap_step;
+    args.y = o.destination + (plane * c_.m + m) * c_.out_pixels() + r * c_.out_w;
+    args.y_pitch = rows_apart_ * c_.out_w;
+    args.rows = rows, args.columns = w_.out;
+    args.bias = o.bias == nullptr ? T(0) : o.bias[g * c_.m + m];
+    kernel_.fn(args);
+  }
+
+  Correlation c_;
+  Axis h_, w_;
+  Blocks blocks_;
+  const StencilRowsKernel<T>& kernel_;
+  int64_t rows_apart_;  // that share what they read: as far apart as rows of taps
+};
+
+constexpr Half kSharedRows = half<SharedRows>();
+
+const char* supports(const ConvProblem& p) {
+  if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
+  if (p.ic_per_group() != 1) return "a group has several input channels";
+  if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
+  if (p.stride_h != 1 || p.stride_w != 1) return "it has a stride";
+  if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
+  if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaxColumns) return "its rows are too wide for masks";
+  return needs_channels_first(p);
+}
+
+// Against `depthwise_channels` and `depthwise`, planes of 7 to 128 and 3 x 3 to 7 x 7 taps, two threads. With 16
+// registers 3 x 3 taps share too little.
+const char* profitable(const ConvProblem& p, const Policy& policy) {
+  const bool wide = policy.isa == Isa::kAvx512;
+  if (p.oc_per_group() > 4) return "many output channels a group fill a dense tile";
+  if (p.kh < (wide ? 2 : 5) || p.oh < 2) return "too few rows share what they read";
+  const int64_t width = wide ? 10 + p.taps() * p.taps() / 60 : 9 + p.taps();
+  return p.g >= 16 && p.iw <= width ? "channels fill the lanes better" : nullptr;
+}
+
+Plan plan(const ConvProblem& p, const Policy& policy) { return kSharedRows.plan(p, policy.isa); }
+
+}  // namespace
+
+extern const Algorithm kDepthwiseRows = {"depthwise_rows", supports, profitable, plan, kSharedRows.run};
+
+}  // namespace convext

@@ -1,0 +1,60 @@
+// The stencil micro-kernel for rows that share what they read: one plane of a depthwise convolution with stride 1.
+//
+//   y[r * y_pitch + j]  =  bias + sum over g < groups, t < taps, i < row_taps[g].count
+//       weight[row_taps[g].weight + t * weight_w + i * weight_h]
+//     * x[row_taps[g].offset + (r + i) * x_pitch + column[t] + j]                    r < rows, j < columns
+//
+// over what is inside of x: rows with row_taps[g].first <= r + i < row_taps[g].last; columns with 0 <= column[t] + j <
+// width, others are zeros. Columns fit 31 bits.
+//
+// Memory: nothing needs alignment; of x only numbers inside are read, of y exactly those of the formula are written.
+// y must not overlap x. Taps are summed in their order (g, t, i), whatever the tile.
+#pragma once
+
+#include <stdint.h>
+
+namespace convext {
+
+inline constexpr int kStencilRowTaps = 4;
+
+// Taps one above the other, x_pitch apart.
+struct StencilRowTaps {
+  int64_t offset, weight;  // of the first
+  int64_t count;           // 1 to kStencilRowTaps
+  int64_t first, last;
+};
+
+template <typename T>
+struct StencilRowsArgs {
+  const T* x;
+  int64_t x_pitch, width;
+  const StencilRowTaps* row_taps;
+  int64_t groups;
+  const int64_t* column;
+  int64_t taps;
+  const T* weight;
+  int64_t weight_h, weight_w;
+  T* y;
+  int64_t y_pitch;
+  int64_t rows, columns;
+  T bias;
+};
+
+template <typename T>
+using StencilRowsFn = void (*)(const StencilRowsArgs<T>&);
+
+// One kernel for each number type: it walks the plane with its tile of rows x vectors.
+template <typename T>
+struct StencilRowsKernel {
+  int lanes, rows, vectors;
+  StencilRowsFn<T> fn;
+};
+
+struct StencilRowsTable {
+  StencilRowsKernel<float> f32;
+  StencilRowsKernel<double> f64;
+};
+
+extern const StencilRowsTable kStencilRowsScalar, kStencilRowsAvx2, kStencilRowsAvx512;
+
+}  // namespace convext
