@@ -133,7 +133,7 @@ class WinogradWeightGrad {
   static constexpr int64_t kSquareOutputs = 512, kLineOutputs = 384, kLeastOutputs = 128;
   static constexpr int64_t kMaxTasks = 64;
   static constexpr double kFlopsPerTask = 1 << 22;
-  static constexpr int64_t kMaxPartialBytes = 4 << 20;
+  static constexpr int64_t kMaxPartialBytes = 1 << 20;
 
   struct Channels {
     int64_t g, ic0, ic1, oc0, oc1;
