@@ -2,13 +2,12 @@
 right behind and right before everything that it reads or writes.
 
 The results are computed in a fresh array of NaNs, so a number that a kernel forgets shows, and the whole
-array is compared, so a number that it writes where it must not shows too. The kernels with channels in the
-lanes are in test_channel_kernels.py.
+array is compared, so a number that it writes where it must not shows too. Kernels of a family of their own
+are in test_*_kernels.py.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,7 +21,7 @@ from convext import _C
 
 
 def test_every_kernel_of_a_plan_is_listed() -> None:
-    """Then it is tested by its name: here or in test_channel_kernels.py."""
+    """Then it is tested by its name: here or in test_*_kernels.py."""
     planned = {
         _C.plan(str(problem), isa, algorithm)["kernel"]
         for problem in grid.GRID + grid.ACCURACY
@@ -126,155 +125,6 @@ def test_inner_product(kernel: Kernel, side: str) -> None:
                 c=c, c_row=kernel.nr, c_column=1, accumulate=accumulate, **fields,
             )  # fmt: skip
             np.testing.assert_array_equal(c, want)
-
-
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("kernel", kernels("stencil"))
-def test_stencil(kernel: Kernel, side: str) -> None:
-    rng = np.random.default_rng(0)
-    taps_h, taps_w = 3, 2
-    for columns in range(1, 2 * kernel.nr + 2):
-        for rows in {1, 2, 1 + columns % 13, kernel.mr, 2 * kernel.mr + 1}:
-            width = columns + taps_w - 1
-            x = integers(rng, kernel, side, rows + taps_h - 1, width)
-            weight = integers(rng, kernel, side, taps_h, taps_w)
-            offset = offsets([h * width + w for h in range(taps_h) for w in range(taps_w)])
-            accumulate = (rows + columns) % 2 == 0
-            y = nans(kernel, side, rows, columns)
-            if accumulate:
-                y[...] = rng.integers(-4, 5, y.shape)
-            want = y.copy() if accumulate else np.full(y.shape, 3, kernel.dtype)
-            for h in range(taps_h):
-                for w in range(taps_w):
-                    want += weight[h, w] * x[h:, w:][:rows, :columns]
-            kernel.run(
-                x=x, x_pitch=width, x_step=1, offset=offset, weight=weight, taps=taps_h * taps_w,
-                y=y, y_pitch=columns, y_step=1, rows=rows, columns=columns, bias=3, accumulate=accumulate,
-            )  # fmt: skip
-            np.testing.assert_array_equal(y, want)
-
-
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("kernel", kernels("stencil"))
-def test_stencil_at_the_edges(kernel: Kernel, side: str) -> None:
-    """Taps beyond the rows of x read zeros, however far beyond."""
-    rng = np.random.default_rng(0)
-    far = 3 * kernel.lanes
-    for columns, step in itertools.product(range(1, 2 * kernel.nr + 2), (1, 2)):
-        width, rows = max(1, columns * step + int(rng.integers(-3, 4))), 1 + columns % 5
-        for column in ((-1, 0, 1), (0, 1), (-2 * kernel.lanes - 3, -kernel.lanes, kernel.lanes + 2)):
-            x = integers(rng, kernel, side, rows, width)
-            weight = integers(rng, kernel, side, len(column))
-            y = nans(kernel, side, rows, columns)
-            padded = np.pad(x, ((0, 0), (far, 2 * columns + far)))
-            want = 3 + sum(
-                w * padded[:, far + c :: step][:, :columns] for w, c in zip(weight, column, strict=True)
-            )
-            kernel.run(
-                x=x, x_pitch=width, x_step=step, offset=offsets(column), column=offsets(column), width=width,
-                weight=weight, taps=len(column), y=y, y_pitch=columns, y_step=1,
-                rows=rows, columns=columns, bias=3,
-            )  # fmt: skip
-            np.testing.assert_array_equal(y, want)
-
-
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("kernel", kernels("stencil"))
-def test_stencil_of_two_phases(kernel: Kernel, side: str) -> None:
-    """The columns of y alternate between two lists of taps."""
-    rng = np.random.default_rng(0)
-    far = 3 * kernel.lanes
-    phases = (
-        ((-1, 0), (0,)),
-        ((0,), (0, 1)),
-        ((), (-1, 0, 1)),
-        ((-2 * kernel.lanes - 3, 1), (kernel.lanes + 2,)),
-    )
-    for columns, (even, odd) in itertools.product(range(1, 2 * kernel.nr + 2), phases):
-        half, rows = (columns + 1) // 2, 1 + columns % 9
-        width = max(1, half + int(rng.integers(-3, 4)))
-        x = integers(rng, kernel, side, rows, width)
-        weights = [integers(rng, kernel, side, len(column)) for column in (even, odd)]
-        y = nans(kernel, side, rows, columns)
-        padded = np.pad(x, ((0, 0), (far, half + far)))
-        want = np.full((rows, 2 * half), 3, kernel.dtype)
-        for p, column in enumerate((even, odd)):
-            for w, c in zip(weights[p], column, strict=True):
-                want[:, p::2] += w * padded[:, far + c :][:, :half]
-        kernel.run(
-            x=x, x_pitch=width, x_step=1, width=width, offset=offsets(even), column=offsets(even),
-            weight=weights[0], taps=len(even), odd_offset=offsets(odd), odd_column=offsets(odd),
-            odd_weight=weights[1], odd_taps=len(odd), y=y, y_pitch=columns, y_step=2,
-            rows=rows, columns=columns, bias=3,
-        )  # fmt: skip
-        np.testing.assert_array_equal(y, want[:, :columns])
-
-
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("kernel", kernels("stencil_rows"))
-def test_stencil_rows(kernel: Kernel, side: str) -> None:
-    """Rows and columns of taps inside x, at its edges and far outside, taps forwards and backwards."""
-    rng = np.random.default_rng(0)
-    far = 3 * kernel.lanes
-    for columns, taps_h in itertools.product(range(1, 2 * kernel.nr + 2), (1, 2, 3, 4, 7)):
-        rows, top = 1 + (columns + taps_h) % 19, int(rng.integers(-3, 4))
-        height = max(1, rows + taps_h - 1 + int(rng.integers(-3, 4)))
-        width = max(1, columns + int(rng.integers(-3, 4)))
-        for column in ((-1, 0, 1), (0, 1), (-2 * kernel.lanes - 3, -kernel.lanes, kernel.lanes + 2)):
-            x = integers(rng, kernel, side, height, width)
-            weight = integers(rng, kernel, side, taps_h, len(column))
-            y = nans(kernel, side, rows, columns)
-            padded = np.pad(x, ((3, rows + taps_h + 3), (far, far + columns + 4)))
-            want = np.full(y.shape, 3, kernel.dtype)
-            for h in range(taps_h):
-                for w, c in enumerate(column):
-                    want += weight[h, w] * padded[3 + top + h :, far + c :][:rows, :columns]
-            groups = [
-                ((top + h) * width, h * len(column), min(4, taps_h - h), -top - h, height - top - h)
-                for h in range(0, taps_h, 4)
-            ]
-            kernel.run(
-                x=x, x_pitch=width, width=width, row_taps=offsets(groups), groups=len(groups),
-                column=offsets(column), taps=len(column), weight=weight, weight_h=len(column), weight_w=1,
-                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3,
-            )  # fmt: skip
-            np.testing.assert_array_equal(y, want)
-
-
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("kernel", kernels("stencil_grad"))
-def test_stencil_grad(kernel: Kernel, side: str) -> None:
-    """Rows and columns of taps inside x, at its edges and far outside."""
-    rng = np.random.default_rng(0)
-    taps_h, taps_w, images, far = kernel.mr, kernel.nr, 2, 3 * kernel.lanes
-    for columns in range(1, 2 * kernel.lanes + 2):
-        for step_h, step_w, dilation_h, dilation_w in (
-            (1, 1, 1, 1),
-            (2, 2, 1, 1),
-            (1, 1, 2, 3),
-            (1, 2, 1, 2),
-        ):
-            rows = 1 + columns % 9
-            height = max(1, (rows - 1) * step_h + (taps_h - 1) * dilation_h + int(rng.integers(-3, 3)))
-            width = max(1, (columns - 1) * step_w + (taps_w - 1) * dilation_w + int(rng.integers(-5, 5)))
-            x = integers(rng, kernel, side, images, height, width)
-            y = integers(rng, kernel, side, images, rows, columns)
-            for row, column in ((-1, -2), (0, 0), (1, -kernel.lanes - 1), (2, kernel.lanes + 2)):
-                padded = np.pad(x, ((0, 0), (2, 40), (far, far + 2 * columns + 50)))
-                total = nans(kernel, side, taps_h, taps_w + 1)
-                total[...] = rng.integers(-4, 5, total.shape)
-                want = total.copy()
-                for h in range(taps_h):
-                    for w in range(taps_w):
-                        moved = padded[:, 2 + row + h * dilation_h :, far + column + w * dilation_w :]
-                        want[h, w] += (y * moved[:, ::step_h, ::step_w][:, :rows, :columns]).sum()
-                kernel.run(
-                    x=x, x_image=height * width, height=height, width=width,
-                    y=y, y_image=rows * columns, y_pitch=columns, images=images, rows=rows, columns=columns,
-                    row=row, column=column, step_h=step_h, step_w=step_w,
-                    dilation_h=dilation_h, dilation_w=dilation_w, sum=total, sum_pitch=taps_w + 1,
-                )  # fmt: skip
-                np.testing.assert_array_equal(total, want)
 
 
 @pytest.mark.parametrize("side", SIDES)

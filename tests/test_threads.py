@@ -32,6 +32,8 @@ SHAPES = [
     conv2d(40, 70, (17, 19), (1, 1), n=3),
     conv2d(40, 70, (17, 19), (1, 1), stride=(2, 2), n=3),
     conv2d(3, 32, (60, 61), (7, 7), stride=(2, 2), padding=((3, 3), (3, 3)), n=2),
+    conv2d(40, 70, (33, 37), (3, 3), stride=(2, 2), padding=((1, 1), (1, 1)), n=3),
+    conv1d(24, 40, 600, 8, stride=4, padding=(2, 2), n=2),
     conv2d(48, 48, (30, 31), (3, 3), g=48, padding=grid.SAME, n=2),
     conv2d(24, 48, (20, 21), (5, 5), g=24, stride=(2, 2), padding=((2, 2), (2, 2)), n=2),
     conv2d(32, 48, (20, 21), (3, 3), g=8, padding=grid.SAME, n=2),

@@ -181,7 +181,7 @@ class WinogradCorrelation {
     return ChannelPanel<T>::vectors(h().positions(), w().positions(), h().span(b.r1 - b.r0), w().span(b.c1 - b.c0));
   }
 
-  // By its reference to members, made for each use.
+  // It refers to members of this object, and is made where it is used.
   WinogradFilters<T> filters() const { return {p_, c_, grid_, isa_}; }
 
   const TileAxes& h() const { return grid_.h(); }
@@ -213,10 +213,9 @@ class WinogradCorrelation {
     WinogradTile* list = s.tiles;
     T *source = s.source, *sums = s.sums;
     for (int64_t i = 0; i < grid_.terms(); ++i) {
-      const int64_t ih = i / w().count(), iw = i % w().count();
-      Term& t = *new (&s.terms[i]) Term{.tiles = grid_.term(i), .list = list, .source = source, .sums = sums};
-      t.count = t.tiles.list(b, s.panel.pitch(), result_pitch(b.c1 - b.c0), kernels_.lanes, list);
-      t.h = ih, t.w = iw;
+      const TileTerm tiles = grid_.term(i);
+      const int64_t count = tiles.list(b, s.panel.pitch(), result_pitch(b.c1 - b.c0), kernels_.lanes, list);
+      const Term& t = *new (&s.terms[i]) Term{tiles, list, i / w().count(), i % w().count(), count, source, sums};
       list += t.count;
       source += t.tiles.points() * frequency_pitch(b.images * t.count, t.tiles.groups() * blocks_.k, kernels_.lanes);
       sums += t.tiles.points() * frequency_pitch(b.images * t.count, task_lanes(), kernels_.lanes);

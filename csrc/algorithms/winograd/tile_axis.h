@@ -95,7 +95,7 @@ class TileAxes {
     TileAxes all;
     const int64_t classes = tap_classes(axis), longer = classes > 0 ? axis.taps % classes : 0;
     const auto add = [&](int64_t first, int64_t count) {
-      if (count > 0) all.add(TileAxis(tap_class(axis, first), count, axis.offset_step, axis.tap_step), first);
+      if (count > 0) all.add({TileAxis(tap_class(axis, first), count, axis.offset_step, axis.tap_step), first, 0});
     };
     add(0, longer), add(longer, classes - longer);
     all.positions_ = axis;
@@ -108,77 +108,77 @@ class TileAxes {
   static TileAxes of_phases(int64_t phases, const AxisOf& axis_of) {
     TileAxes all;
     all.positions_ = axis_of(0);
+    all.positions_.taps = 1;
+    for (int64_t i = 1; i < phases; ++i) all.positions_.offset0 = std::min(all.positions_.offset0, axis_of(i).offset0);
     for (int64_t i = 0; i < phases; ++i) {
       const Axis phase = axis_of(i);
-      all.add(TileAxis(phase), 0);
-      all.positions_.offset0 = std::min(all.positions_.offset0, phase.offset0);
+      all.add({TileAxis(phase), 0, phase.offset0 - all.positions_.offset0});
     }
-    all.positions_.taps = 1;
     return all;
   }
 
   int64_t count() const { return count_; }
-  const TileAxis& operator[](int64_t i) const { return parts_[static_cast<size_t>(i)]; }
+  const TileAxis& operator[](int64_t i) const { return parts_[static_cast<size_t>(i)].tiles; }
   const TileAxis& longest() const {
-    return *std::max_element(begin(), end(), [](const TileAxis& a, const TileAxis& b) { return a.taps() < b.taps(); });
+    const auto fewer = [](const Part& a, const Part& b) { return a.tiles.taps() < b.tiles.taps(); };
+    return std::max_element(begin(), end(), fewer)->tiles;
   }
   int64_t most_groups() const {
-    return most([](const TileAxis& part) { return part.groups(); });
+    return most([](const Part& part) { return part.tiles.groups(); });
   }
   // Has every part taps, and was there room for all?
   bool complete() const {
     return count_ > 0 && count_ <= kMaxParts &&
-           std::all_of(begin(), end(), [](const TileAxis& part) { return part.taps() > 0; });
+           std::all_of(begin(), end(), [](const Part& part) { return part.tiles.taps() > 0; });
   }
 
   // Of classes: all taps, and whether the weight's tap is one of them.
   int64_t taps() const {
-    return std::accumulate(begin(), end(), int64_t{0},
-                           [](int64_t sum, const TileAxis& part) { return sum + part.classes() * part.taps(); });
+    int64_t sum = 0;
+    for (const Part& part : *this) sum += part.tiles.classes() * part.tiles.taps();
+    return sum;
   }
   bool reads(int64_t tap) const {
-    const int64_t first = parts_[0].weight_tap(0);
+    const int64_t first = (*this)[0].weight_tap(0);
     return tap >= first && tap < first + taps();
   }
 
-  int64_t out() const { return parts_[0].out(); }  // of the longest part
-  int64_t out_step() const { return parts_[0].axis().out_step; }
+  int64_t out() const { return (*this)[0].out(); }  // of the longest part
+  int64_t out_step() const { return (*this)[0].axis().out_step; }
   int64_t period() const {
-    return most([](const TileAxis& part) { return part.period(); });
+    return most([](const Part& part) { return part.tiles.period(); });
   }
   int64_t periods() const { return ceil_div(out(), period()); }
 
   // What a panel for all parts holds, class by class.
   const Axis& positions() const { return positions_; }
   int64_t span(int64_t length) const {
-    return most([&](const TileAxis& part) { return part.span(length) + shift_of(part); });
+    return most([&](const Part& part) { return part.tiles.span(length) + part.shift; });
   }
   // Where in it part i begins: its first class, and the shift of a phase.
-  int64_t first_class(int64_t i) const { return first_class_[static_cast<size_t>(i)]; }
-  int64_t shift(int64_t i) const { return shift_of((*this)[i]); }
+  int64_t first_class(int64_t i) const { return parts_[static_cast<size_t>(i)].first_class; }
+  int64_t shift(int64_t i) const { return parts_[static_cast<size_t>(i)].shift; }
 
  private:
-  void add(const TileAxis& part, int64_t first_class) {
-    if (count_ < kMaxParts) {
-      parts_[static_cast<size_t>(count_)] = part;
-      first_class_[static_cast<size_t>(count_)] = first_class;
-    }
+  struct Part {
+    TileAxis tiles;
+    int64_t first_class = 0, shift = 0;
+  };
+
+  void add(const Part& part) {
+    if (count_ < kMaxParts) parts_[static_cast<size_t>(count_)] = part;
     ++count_;
   }
-  int64_t shift_of(const TileAxis& part) const {
-    return positions_.stride == 1 && positions_.taps == 1 ? part.axis().offset0 - positions_.offset0 : 0;
-  }
-  const TileAxis* begin() const { return parts_.data(); }
-  const TileAxis* end() const { return parts_.data() + std::min(count_, kMaxParts); }
+  const Part* begin() const { return parts_.data(); }
+  const Part* end() const { return parts_.data() + std::min(count_, kMaxParts); }
   template <typename F>
   int64_t most(const F& f) const {
     int64_t result = 0;
-    for (const TileAxis& part : *this) result = std::max(result, f(part));
+    for (const Part& part : *this) result = std::max(result, f(part));
     return result;
   }
 
-  std::array<TileAxis, kMaxParts> parts_;
-  std::array<int64_t, kMaxParts> first_class_{};
+  std::array<Part, kMaxParts> parts_;
   Axis positions_;
   int64_t count_ = 0;
 };

@@ -41,7 +41,10 @@ double direct_cycles(const ConvProblem& p, Isa isa) {
 }
 
 const char* profitable(const ConvProblem& p, const Policy&) {
-  return p.dtype == DType::kFloat64 ? "who takes float64 wants its digits: 5 times the error of torch's" : nullptr;
+  constexpr int64_t kFewChannels = 4;
+  if (p.dtype == DType::kFloat64) return "who takes float64 wants its digits: 5 times the error of torch's";
+  const bool few = p.ic_per_group() < kFewChannels || p.oc_per_group() < kFewChannels;
+  return few ? "too few channels share the transforms" : nullptr;
 }
 
 using Winograd = Halves<kWinogradCorrelation, kWinogradWeightGrad>;
