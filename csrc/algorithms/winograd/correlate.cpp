@@ -164,10 +164,6 @@ class WinogradCorrelation {
   // from half to twice these were within 7 %; these take up to 1.9 MiB a thread.
   static constexpr int64_t kOutputs = 1024, kSteps = 64, kStepsOfTerms = 32, kTaskChannels = 128;
 
-  // Packed filters take memory, which has to pay: those of 512 channels, k3 stride 2, saved 3 % of the time and took 6
-  // MB.
-  static constexpr double kPackedGain = 0.7;
-
   // Blocks of at most about so many positions: whole images, or whole rows of tiles, or parts of one.
   void cut(Blocks& b, int64_t outputs) const {
     const int64_t lanes = kernels_.lanes;
@@ -178,7 +174,7 @@ class WinogradCorrelation {
     const Tile tile = best_tile(tiles_, false, b.images * largest.image_tiles(grid_.first_block(b)), m_lanes_.count());
     b.mr = tile.mr, b.nv = tile.nv;
     const int64_t blocks = grid_.blocks(b);
-    b.packed_weights = filters().cost(blocks, true) < kPackedGain * filters().cost(blocks, false);
+    b.packed_weights = filters().cost(blocks, true) < filters().cost(blocks, false);
   }
 
   int64_t panel_vectors(const TileBlock& b) const {
