@@ -76,8 +76,7 @@ class PixelSum {
     std::fill_n(sums.bias, chunks.parts * sums.biases, 0.0);
     parallel_for(context.threads, groups.parts * ic.parts * chunks.parts, [&](int64_t task, int thread) {
       const Scratch s(*this, context.of_thread(workspace, thread));
-      const int64_t chunk = task % chunks.parts, ii = task / chunks.parts % ic.parts,
-                    gi = task / chunks.parts / ic.parts;
+      const int64_t chunk = take_index(task, chunks.parts), ii = take_index(task, ic.parts), gi = task;
       for (int64_t i = 0; i < chunks.length(chunk); ++i) {
         const PixelBlock px = blocks[chunks.begin(chunk) + i];
         const Geometry geometry = prepare(px, ic.length(ii), s);

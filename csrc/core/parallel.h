@@ -27,4 +27,13 @@ void parallel_for(int threads, int64_t tasks, const Body& body) {
       &body);
 }
 
+// Splits the fastest index, of `parts` values, off the number of a task, which then counts the others:
+//   parallel_for(threads, rows * columns, [&](int64_t task, int thread) {
+//     const int64_t column = take_index(task, columns), row = task;
+inline int64_t take_index(int64_t& task, int64_t parts) {
+  const int64_t index = task % parts;
+  task /= parts;
+  return index;
+}
+
 }  // namespace convext

@@ -134,14 +134,9 @@ class Correlate {
     const int64_t tasks = images.parts * c_.g * c_.phases_h * row_parts * col_parts * m.parts;
     parallel_for(context.threads, tasks, [&](int64_t task, int thread) {
       Task t;
-      const auto take = [&task](int64_t parts) {
-        const int64_t part = task % parts;
-        task /= parts;
-        return part;
-      };
-      const int64_t mi = take(m.parts), ci = take(col_parts), ri = take(row_parts);
-      t.phase_h = take(c_.phases_h), t.g = take(c_.g);
-      const int64_t ni = take(images.parts);
+      const int64_t mi = take_index(task, m.parts), ci = take_index(task, col_parts), ri = take_index(task, row_parts);
+      t.phase_h = take_index(task, c_.phases_h), t.g = take_index(task, c_.g);
+      const int64_t ni = task;
       t.n0 = images.begin(ni), t.images = images.length(ni);
       t.m0 = m.begin(mi) * c_.shuffle_w, t.m = m.length(mi) * c_.shuffle_w;
       t.w = cols.part(ci), t.h = rows.part(ri);

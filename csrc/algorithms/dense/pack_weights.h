@@ -32,8 +32,8 @@ class WeightPacking {
                 const Memory& memory) const {
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks.k);
     parallel_for(threads, c_.g * c_.phases_h * m.parts * k.parts, [&](int64_t task, int thread) {
-      const int64_t ki = task % k.parts, mi = task / k.parts % m.parts, block = task / k.parts / m.parts;
-      const int64_t phase_h = block % c_.phases_h, g = block / c_.phases_h;
+      const int64_t ki = take_index(task, k.parts), mi = take_index(task, m.parts),
+                    phase_h = take_index(task, c_.phases_h), g = task;
       const int64_t m0 = m.begin(mi) * c_.shuffle_w, count = m.length(mi) * c_.shuffle_w, k0 = k.begin(ki);
       const auto [offsets, unused] = memory(thread);
       pack(packed + offset(g, phase_h, m0, count, k0),

@@ -83,9 +83,9 @@ class WeightGrad {
     const EvenSplit chunks{pixel_blocks(blocks_), blocks_.chunks};
     parallel_for(context.threads, p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
       Task t;
-      t.chunk = task % chunks.parts, task /= chunks.parts;
-      const int64_t oi = task % oc.parts, ii = task / oc.parts % ic.parts;
-      t.g = task / oc.parts / ic.parts;
+      t.chunk = take_index(task, chunks.parts);
+      const int64_t oi = take_index(task, oc.parts), ii = take_index(task, ic.parts);
+      t.g = task;
       t.block0 = chunks.begin(t.chunk), t.block1 = t.block0 + chunks.length(t.chunk);
       t.ic0 = ic.begin(ii), t.ic1 = t.ic0 + ic.length(ii);
       t.oc0 = oc.begin(oi) * tiles_.lanes, t.oc1 = std::min(ocg_, (oc.begin(oi) + oc.length(oi)) * tiles_.lanes);
@@ -281,7 +281,7 @@ class WeightGrad {
     const EvenSplit m = EvenSplit::of_at_most(rows_, kReduceRows);
     if (!exchanged_ || blocks_.chunks > 1)
       parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
-        const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
+        const int64_t mi = take_index(task, m.parts), g = task, first = m.begin(mi), count = m.length(mi);
         const int64_t at = (g * rows_ + first) * ocg_;
         T* sum = sums.first + at;
         add_chunks(sum, sums.others + at, sums.count, blocks_.chunks, count * ocg_);
