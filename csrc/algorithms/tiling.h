@@ -21,25 +21,27 @@ inline constexpr int64_t l2_bytes(Isa isa) { return isa == Isa::kAvx512 ? 1 << 2
 // No thread's part of a workspace is larger.
 inline constexpr size_t kMaxThreadBytes = 2 << 20;
 
-// [0, size) in `parts` parts whose sizes differ by one at most: part i is [begin(i), begin(i + 1)).
+// [0, size) in `parts` parts whose sizes differ by one at most: part i is [begin(i), begin(i + 1)). (A division costs
+// what a kernel needs for some steps: there is one, when the split is made.)
 struct EvenSplit {
-  int64_t size, parts;
+  EvenSplit(int64_t size, int64_t parts)
+      : size(size), parts(parts), shorter_(size / parts), longer_parts_(size % parts) {}
   static EvenSplit of_at_most(int64_t size, int64_t largest) {
     return {size, std::max<int64_t>(1, ceil_div(size, largest))};
   }
-  int64_t begin(int64_t i) const { return i * (size / parts) + std::min(i, size % parts); }
-  int64_t length(int64_t i) const { return size / parts + (i < size % parts ? 1 : 0); }
-  // Calls f(begin, length) for each part, without a division for each.
+  int64_t begin(int64_t i) const { return i * shorter_ + std::min(i, longer_parts_); }
+  int64_t length(int64_t i) const { return shorter_ + (i < longer_parts_ ? 1 : 0); }
+  // Calls f(begin, length) for each part.
   template <typename F>
   void each(const F& f) const {
-    const int64_t shorter = size / parts, longer = size % parts;
-    for (int64_t i = 0, first = 0; i < parts; ++i) {
-      const int64_t length = shorter + (i < longer ? 1 : 0);
-      f(first, length);
-      first += length;
-    }
+    for (int64_t i = 0; i < parts; ++i) f(begin(i), length(i));
   }
-  int64_t largest() const { return ceil_div(size, parts); }
+  int64_t largest() const { return length(0); }
+
+  int64_t size, parts;
+
+ private:
+  int64_t shorter_, longer_parts_;
 };
 
 struct Tile {

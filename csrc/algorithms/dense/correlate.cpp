@@ -2,20 +2,16 @@
 // source channels x taps. A task owns a block of pixels and of destination channels; for each block of source
 // channels it packs a panel (and the weights, where that pays) and runs every register tile over it, so the
 // panel is read from L2 and each of its NR-wide slices from L1, however many destination channels there are.
-#include "algorithms/axis_cut.h"
 #include "algorithms/dense/dense.h"
 #include "algorithms/dense/pack_weights.h"
 #include "algorithms/dense/product.h"
+#include "algorithms/dense/task_grid.h"
 #include "algorithms/panel.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
 
 namespace convext {
 namespace {
-
-// Cycles to copy a row into a panel, and each of its numbers. (Rows of 8 numbers take 9 cycles, of 56 some 15.)
-constexpr double kRowCycles = 8;
-constexpr double kNumberCycles = 0.12;
 
 // Bytes of weights a cycle from the L3 cache or memory.
 constexpr double kStreamedBytes = 10;
@@ -119,32 +115,23 @@ class Correlate {
 
   void run(const Workspace& workspace, const Operands& operands, const Context& context) const {
     const CorrelationOperands<T> o(c_.problem(), operands);
-    const Axis h = c_.axis_h(0), w = c_.axis_w(0);
-    const Cut tasks_of = best_cut(h.out, context.threads);
-    const AxisCut rows = cut(h, tasks_of.rows), cols = cut(w, blocks_.cols);
-    const int64_t row_parts = rows.parts(), col_parts = cols.parts();
-    const EvenSplit m{c_.m / c_.shuffle_w, tasks_of.m_blocks};
-    const EvenSplit images = EvenSplit::of_at_most(c_.n, blocks_.images);
+    const TaskGrid grid(c_, blocks_, apart_, tiles_.lanes, context.threads);
     T* const packed = packed_once() ? reinterpret_cast<T*>(context.shared()) : nullptr;
     if (packed != nullptr)
-      packing().pack_all(packed, o.weight, m, blocks_, context.threads, [&](int64_t thread) {
+      packing().pack_all(packed, o.weight, grid.m(), blocks_, context.threads, [&](int64_t thread) {
         const Scratch s(*this, context.of_thread(workspace, static_cast<int>(thread)));
         return std::pair(s.a_offset, s.unused);
       });
-    const int64_t tasks = images.parts * c_.g * c_.phases_h * row_parts * col_parts * m.parts;
-    parallel_for(context.threads, tasks, [&](int64_t task, int thread) {
-      Task t;
-      const int64_t mi = take_index(task, m.parts), ci = take_index(task, col_parts), ri = take_index(task, row_parts);
-      t.phase_h = take_index(task, c_.phases_h), t.g = take_index(task, c_.g);
-      const int64_t ni = task;
-      t.n0 = images.begin(ni), t.images = images.length(ni);
-      t.m0 = m.begin(mi) * c_.shuffle_w, t.m = m.length(mi) * c_.shuffle_w;
-      t.w = cols.part(ci), t.h = rows.part(ri);
-      compute(t, Scratch(*this, context.of_thread(workspace, thread)), packed, o);
+    parallel_for(context.threads, grid.count(), [&](int64_t i, int thread) {
+      const Task task = grid[i];
+      if (task.rows.length > 0) compute(grid, task, Scratch(*this, context.of_thread(workspace, thread)), packed, o);
     });
   }
 
  private:
+  using Task = TaskGrid::Task;
+  using Group = TaskGrid::Group;
+
   // The same problem with other blocks.
   Correlate(const Correlate& other, const Blocks& blocks) : Correlate(other) { blocks_ = blocks; }
 
@@ -168,46 +155,7 @@ class Correlate {
   // rows (or, if these adjoin, its steps) spread over as many cache lines and pages. Neighbouring taps share them:
   // packing gains a tenth with many pixels of all images, and loses one with few.
   static constexpr int64_t kInPlaceVectors = 12, kInPlaceAcrossVectors = 2, kInPlaceTapsVectors = 32;
-  static constexpr int64_t kTasksApart = 8;  // a thread: parts with taps of their own differ much in size
   static constexpr int64_t kMaxResultBytes = 1 << 20;
-
-  struct Task {
-    int64_t n0, images, g, phase_h;
-    int64_t m0, m;  // destination channels [m0, m0 + m)
-    AxisPart h, w;
-  };
-
-  struct Cut {
-    int64_t rows, m_blocks;  // rows at most
-  };
-
-  // The cut of one image into tasks that keeps all threads busy to the end. The sum of a pixel does not
-  // depend on it.
-  Cut best_cut(int64_t out_rows, int threads) const {
-    const int64_t least = ceil_div(out_rows, blocks_.rows);
-    const int64_t others = ceil_div(c_.n, blocks_.images) * c_.g * c_.phases_h;
-    const int64_t coarsest = ceil_div(c_.m, block_channels()),
-                  finest = std::min(coarsest + threads - 1,
-                                    std::max(coarsest, c_.m / std::max<int64_t>(blocks_.mr, c_.shuffle_w)));
-    if (apart_) {
-      const int64_t parts = cut(c_.axis_h(0), blocks_.rows).parts() * cut(c_.axis_w(0), blocks_.cols).parts();
-      return {blocks_.rows, others * parts < kTasksApart * threads ? finest : coarsest};
-    }
-    Cut best{};
-    double best_cost = 0;
-    const int64_t most = blocks_.images > 1 ? least : std::min<int64_t>(out_rows, least + std::min(threads, 8));
-    for (int64_t rb = least; rb <= most; ++rb)
-      for (int64_t mb = coarsest; mb <= finest; mb += ceil_div(mb, 4)) {
-        const int64_t rounds = ceil_div(others * rb * mb, threads);
-        const double product = static_cast<double>(c_.m * c_.taps()) / static_cast<double>(mb) / (2 * tiles_.lanes);
-        const double copies = blocks_.arrangement == Arrangement::kShifts ? 1.0 : static_cast<double>(c_.kernel_w);
-        const double copy =
-            2 * kNumberCycles * copies * (1 + static_cast<double>(c_.kernel_h * rb) / static_cast<double>(out_rows));
-        const double cost = static_cast<double>(rounds) / static_cast<double>(rb) * (product + copy);
-        if (best_cost == 0 || cost < best_cost * 0.98) best = {ceil_div(out_rows, rb), mb}, best_cost = cost;
-      }
-    return best;
-  }
 
   AxisCut cut(const Axis& axis, int64_t longest) const { return {axis, apart_, longest}; }
 
@@ -220,9 +168,7 @@ class Correlate {
   bool gathered() const { return scattered() || shuffled() || blocks_.arrangement == Arrangement::kTapCopies; }
   bool shuffled() const { return c_.shuffle_h * c_.shuffle_w > 1; }
   int64_t result_row() const { return blocks_.images * blocks_.rows * blocks_.cols; }
-  int64_t result_count() const { return block_channels() * result_row(); }
-  // What a task takes at most: columns that are shuffled together stay together.
-  int64_t block_channels() const { return std::max<int64_t>(1, blocks_.m / c_.shuffle_w) * c_.shuffle_w; }
+  int64_t result_count() const { return block_channels(c_, blocks_) * result_row(); }
 
   struct Scratch {
     int64_t *a_offset, *b_offset, *taps;  // taps: of each phase along w
@@ -243,9 +189,10 @@ class Correlate {
       b_offset = take.array<int64_t>(s.blocks_.k * c.taps());
       taps = take.array<int64_t>(c.phases_w);
       result = take.array<T>(s.gathered() ? c.phases_w * s.result_count() : 0);
-      bias = take.array<T>(s.shuffled() ? s.block_channels() : 0);
-      weights = take.array<T>(
-          s.blocks_.packed_weights && !s.packed_once() ? s.block_channels() * s.blocks_.k * taps_h * c.kernel_w : 0);
+      bias = take.array<T>(s.shuffled() ? block_channels(c, s.blocks_) : 0);
+      weights = take.array<T>(s.blocks_.packed_weights && !s.packed_once()
+                                  ? block_channels(c, s.blocks_) * s.blocks_.k * taps_h * c.kernel_w
+                                  : 0);
       unused = take.array<T>(kOuterProductMaxMr);
       panel = take.array<T>(panel_pitch * s.blocks_.k);
       bytes = take.bytes();
@@ -263,60 +210,64 @@ class Correlate {
     return blocks_.packed_weights && pixel_blocks > kFew;
   }
 
-  void compute(const Task& t, const Scratch& s, const T* packed, const CorrelationOperands<T>& o) const {
-    Axis h = c_.axis_h(t.phase_h);
-    Axis all_w = c_.all_phases_w();
-    // Every phase computes as many columns as the first one, so that their rows are equally long.
-    const int64_t rows = std::min(t.h.length, h.out - t.h.first), cols = t.w.length;
-    if (rows <= 0) return;
-    if (apart_) h.drop_padding_taps(t.h.first, t.h.first + rows), all_w.drop_padding_taps(t.w.first, t.w.first + cols);
-    const PanelShape panel(h, all_w, rows, cols, blocks_.arrangement, t.images);
-    const T* source = o.source + (t.n0 * c_.g + t.g) * c_.k * c_.in_pixels();
-    const T* weight = o.weight + t.g * c_.weights_per_group() + t.m0 * c_.weight_m;
-    T* plane = o.destination + (t.n0 * c_.g + t.g) * c_.channels() * c_.out_pixels();
-
-    Product<T> product(tiles_, blocks_);
-    product.bias = bias_of(t, s, o.bias), product.weight_m = c_.weight_m;
-    product.tiles = EvenSplit::of_at_most(t.m, blocks_.mr);
+  void compute(const TaskGrid& grid, const Task& t, const Scratch& s, const T* packed,
+               const CorrelationOperands<T>& o) const {
+    PanelShape panel(t.h, t.w, t.rows.length, t.cols.length, blocks_.arrangement, 0);
+    Product<T> product(tiles_, blocks_, t.m);
+    product.weight_m = c_.weight_m;
     product.c_stride = gathered() ? result_row() : c_.out_pixels();
-    product.lines = panel.lines();
-    product.length = panel.line_length();
-    product.b_line = panel.row_pitch();
-    product.c_line = gathered() ? cols : c_.out_w;
+    product.c_line = gathered() ? t.cols.length : c_.out_w;
     product.b = s.panel;
-    list_steps(h, all_w, panel, s);
+    for (int64_t i = t.first_group, images = 0; i < t.last_group; ++i) {
+      const Group group = grid.group(i);
+      if (group.images != images) {
+        images = group.images;
+        panel = PanelShape(t.h, t.w, t.rows.length, t.cols.length, blocks_.arrangement, images);
+        product.lines = panel.lines(), product.length = panel.line_length(), product.b_line = panel.row_pitch();
+        list_steps(t, panel, s);
+      }
+      compute(t, group, panel, product, s, packed, o);
+    }
+  }
 
+  void compute(const Task& t, const Group& group, const PanelShape& panel, Product<T>& product, const Scratch& s,
+               const T* packed, const CorrelationOperands<T>& o) const {
+    const T* source = o.source + (group.n0 * c_.g + group.g) * c_.k * c_.in_pixels();
+    const T* weight = o.weight + group.g * c_.weights_per_group() + t.m0 * c_.weight_m;
+    T* plane = o.destination + (group.n0 * c_.g + group.g) * c_.channels() * c_.out_pixels();
+    product.bias = bias_of(t, group.g, s, o.bias);
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       const int64_t k0 = k.begin(ki), channels = k.length(ki);
-      for (int64_t i = 0; i < t.images; ++i)
-        panel.pack(s.panel, source + (i * c_.g * c_.k + k0) * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.h.first,
-                   t.w.first, c_.padding_mode, rows_, i);
+      for (int64_t i = 0; i < group.images; ++i)
+        panel.pack(s.panel, source + (i * c_.g * c_.k + k0) * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.rows.first,
+                   t.cols.first, c_.padding_mode, rows_, i);
       product.start = ki > 0 ? Start::kAdd : product.bias != nullptr ? Start::kRowBias : Start::kZero;
       product.weight = weight + k0 * c_.weight_k;
       if (packed != nullptr) {
-        product.packed = packed + packing().offset(t.g, t.phase_h, t.m0, t.m, k0);
+        product.packed = packed + packing().offset(group.g, t.phase_h, t.m0, t.m, k0);
       } else if (blocks_.packed_weights) {
-        packing().pack(s.weights, product.weight, product.tiles, channels, h, s.a_offset, s.unused);
+        packing().pack(s.weights, product.weight, product.tiles, channels, t.h, s.a_offset, s.unused);
         product.packed = s.weights;
       }
       product.next_source = product.next_weights = {};
-      if (ki + 1 < k.parts) read_ahead(product, t, h, all_w, source, weight, k.begin(ki + 1), k.length(ki + 1));
+      if (ki + 1 < k.parts) read_ahead(product, t, group.images, source, weight, k.begin(ki + 1), k.length(ki + 1));
       product.a_offset = s.a_offset, product.b_offset = s.b_offset;
       for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
         product.steps = channels * s.taps[pw];
         product.c = gathered() ? s.result + pw * result_count()
-                               : plane + t.m0 * c_.out_pixels() + t.h.first * c_.out_w + t.w.first;
+                               : plane + t.m0 * c_.out_pixels() + t.rows.first * c_.out_w + t.cols.first;
         product.multiply();
         product.packed += t.m * product.steps;
         product.a_offset += blocks_.k * s.taps[pw], product.b_offset += blocks_.k * s.taps[pw];
       }
     }
-    if (gathered()) scatter(t, h, rows, cols, s.result, plane);
+    if (gathered()) scatter(t, group.images, s.result, plane);
   }
 
   // Where the steps of a block of source channels read, channel by channel; of each phase along w.
-  void list_steps(const Axis& h, const Axis& all_w, const PanelShape& panel, const Scratch& s) const {
+  void list_steps(const Task& t, const PanelShape& panel, const Scratch& s) const {
+    const Axis &h = t.h, &all_w = t.w;
     int64_t step = 0;
     for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
       const Axis w = apart_ ? all_w : c_.axis_w(pw);
@@ -338,12 +289,12 @@ class Correlate {
 
   // What the next block of source channels, k of them from k0 on, will read: rows of planes, and weights that are read
   // here only. (Weights of phases: others read the same lines, and it lost 8 %.)
-  void read_ahead(Product<T>& p, const Task& t, const Axis& h, const Axis& w, const T* source, const T* weight,
-                  int64_t k0, int64_t k) const {
+  void read_ahead(Product<T>& p, const Task& t, int64_t images, const T* source, const T* weight, int64_t k0,
+                  int64_t k) const {
     const int64_t turns = c_.phases_w * p.turns();
-    const auto rows = h.reads(t.h.first, t.h.length), cols = w.reads(t.w.first, t.w.length);
+    const auto rows = t.h.reads(t.rows.first, t.rows.length), cols = t.w.reads(t.cols.first, t.cols.length);
     const bool one_row = rows.count == 1;
-    p.next_source = {{source + k0 * c_.in_pixels() + rows.first * c_.in_w + (one_row ? cols.first : 0), t.images,
+    p.next_source = {{source + k0 * c_.in_pixels() + rows.first * c_.in_w + (one_row ? cols.first : 0), images,
                       c_.g * c_.k * c_.in_pixels(), k, c_.in_pixels(), one_row ? cols.count : rows.count * c_.in_w},
                      turns};
     if (packed_once() || scattered()) return;
@@ -353,27 +304,28 @@ class Correlate {
   }
 
   // The biases of a task's channels.
-  const T* bias_of(const Task& t, const Scratch& s, const T* bias) const {
+  const T* bias_of(const Task& t, int64_t g, const Scratch& s, const T* bias) const {
     if (bias == nullptr) return nullptr;
-    bias += t.g * c_.channels();
+    bias += g * c_.channels();
     if (!shuffled()) return bias + t.m0;
     for (int64_t m = 0; m < t.m; ++m) s.bias[m] = bias[(t.m0 + m) / (c_.shuffle_h * c_.shuffle_w)];
     return s.bias;
   }
 
   // From [phase][channel][image][row][column] to the destination: brings the columns of all phases together.
-  void scatter(const Task& t, const Axis& h, int64_t rows, int64_t cols, const T* result, T* plane) const {
-    const int64_t phases = c_.phases_w * c_.shuffle_w, columns = std::min(cols * phases, c_.out_w - t.w.first * phases);
-    const bool whole = phases == 1 && cols == c_.out_w && h.out_step == 1;  // rows adjoin: an image is one
-    for (int64_t i = 0; i < t.images; ++i)
+  void scatter(const Task& t, int64_t images, const T* result, T* plane) const {
+    const int64_t phases = c_.phases_w * c_.shuffle_w,
+                  columns = std::min(t.cols.length * phases, c_.out_w - t.cols.first * phases);
+    const bool whole = phases == 1 && t.cols.length == c_.out_w && t.h.out_step == 1;  // rows adjoin: an image is one
+    for (int64_t i = 0; i < images; ++i)
       for (int64_t m = 0; m < t.m; m += c_.shuffle_w) {
-        const int64_t line = (t.m0 + m) / c_.shuffle_w, out0 = h.out0 + line % c_.shuffle_h;
-        const int64_t inside = std::min(rows, ceil_div(c_.out_h - out0, h.out_step) - t.h.first);
+        const int64_t line = (t.m0 + m) / c_.shuffle_w, out0 = t.h.out0 + line % c_.shuffle_h;
+        const int64_t inside = std::min(t.rows.length, ceil_div(c_.out_h - out0, t.h.out_step) - t.rows.first);
         rows_.interleave({plane + (i * c_.g * c_.channels() + line / c_.shuffle_h) * c_.out_pixels() +
-                              (out0 + t.h.first * h.out_step) * c_.out_w + t.w.first * phases,
-                          h.out_step * c_.out_w, result + m * result_row() + i * rows * cols, cols,
-                          shuffled() ? result_row() : result_count(), whole ? 1 : inside, phases,
-                          whole ? rows * cols : columns});
+                              (out0 + t.rows.first * t.h.out_step) * c_.out_w + t.cols.first * phases,
+                          t.h.out_step * c_.out_w, result + m * result_row() + i * t.rows.length * t.cols.length,
+                          t.cols.length, shuffled() ? result_row() : result_count(), whole ? 1 : inside, phases,
+                          whole ? t.rows.length * t.cols.length : columns});
       }
   }
 

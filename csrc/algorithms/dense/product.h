@@ -9,7 +9,8 @@ namespace convext {
 
 template <typename T>
 struct Product {
-  Product(const OuterProductTiles<T>& tiles, const Blocks& blocks) : kernels(tiles), blocks(blocks) {}
+  Product(const OuterProductTiles<T>& kernels, const Blocks& blocks, int64_t m)
+      : kernels(kernels), blocks(blocks), tiles(EvenSplit::of_at_most(m, blocks.mr)) {}
 
   const OuterProductTiles<T>& kernels;
   const Blocks& blocks;  // mr, nv and packed_weights
@@ -29,8 +30,9 @@ struct Product {
     OuterProductArgs<T> args{};
     args.rows = rows, args.a_offset = a_offset, args.b_offset = b_offset;
     args.steps = steps, args.c_stride = c_stride, args.start = start;
+    const EvenSplit vectors = this->vectors();
     for (int64_t line = 0; line < lines; ++line)
-      vectors().each([&](int64_t v0, int64_t nv) {
+      vectors.each([&](int64_t v0, int64_t nv) {
         const int64_t j0 = v0 * kernels.lanes;
         args.b = b + line * b_line + j0;
         args.columns = std::min(length - j0, nv * kernels.lanes);
