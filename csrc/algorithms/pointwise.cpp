@@ -62,7 +62,10 @@ class OnePixel {
 
  private:
   static constexpr int64_t kMaxSteps = 512;
-  static constexpr int64_t kTilesPerTask = 256;
+  // A task costs 0.1 us, and a second thread pays from a few of them on. With one a thread, one that starts late holds
+  // up all: x0.9 to x1.0 of 4.
+  static constexpr int64_t kTasksPerThread = 4;
+  static constexpr double kFlopsPerTask = 1 << 17;
 
   // Where the steps of a block of the sum lie.
   struct Offsets {
@@ -93,25 +96,33 @@ class OnePixel {
   void outer_products(const MatrixA& a, const MatrixB& b, const MatrixC& c, int64_t rows, int64_t steps, const T* bias,
                       const Offsets& offsets, int threads) const {
     for (int64_t k = 0; k < blocks_.k; ++k) offsets.a[k] = k * a.step, offsets.b[k] = k * b.step;
-    const EvenSplit m = EvenSplit::of_at_most(rows, blocks_.mr),
-                    v = EvenSplit::of_at_most(ceil_div(icg_, outer_.lanes), blocks_.nv),
-                    k = EvenSplit::of_at_most(steps, blocks_.k);
-    parallel_for(threads, p_.g * v.parts, [&](int64_t task, int) {
-      const int64_t g = task / v.parts, vi = task % v.parts, j0 = v.begin(vi) * outer_.lanes;
+    const EvenSplit m = EvenSplit::of_at_most(rows, blocks_.mr), k = EvenSplit::of_at_most(steps, blocks_.k),
+                    v = EvenSplit::of_at_most(ceil_div(icg_, outer_.lanes), blocks_.nv);
+    // A weight gradient by rows, which are written side by side; else by columns, which are read once.
+    EvenSplit tiles = shares(m.parts, p_.g, threads), columns = shares(v.parts, p_.g, threads);
+    if (p_.pass == Pass::kWeightGrad)
+      columns = shares(v.parts, p_.g * tiles.parts, threads);
+    else
+      tiles = shares(m.parts, p_.g * columns.parts, threads);
+    parallel_for(threads, p_.g * columns.parts * tiles.parts, [&](int64_t task, int) {
+      const int64_t ti = take_index(task, tiles.parts), ci = take_index(task, columns.parts), g = task;
       const T* row[kOuterProductMaxMr];
       OuterProductArgs<T> args{};
-      args.rows = row, args.a_offset = offsets.a, args.b_offset = offsets.b;
-      args.c_stride = c.row, args.columns = std::min(icg_ - j0, v.length(vi) * outer_.lanes);
-      args.bias = bias == nullptr ? nullptr : bias + g * icg_ + j0;
+      args.rows = row, args.a_offset = offsets.a, args.b_offset = offsets.b, args.c_stride = c.row;
       for (int64_t ki = 0; ki < k.parts; ++ki) {
         args.steps = k.length(ki);
         args.start = ki > 0 ? Start::kAdd : bias != nullptr ? Start::kColumnBias : Start::kZero;
-        args.b = b.data + g * b.group + k.begin(ki) * b.step + j0;
-        for (int64_t mi = 0; mi < m.parts; ++mi) {
-          for (int64_t r = 0; r < m.length(mi); ++r)
-            row[r] = a.data + g * a.group + (m.begin(mi) + r) * a.row + k.begin(ki) * a.step;
-          args.c = c.data + g * c.group + m.begin(mi) * c.row + j0;
-          outer_.rows[v.length(vi) - 1][m.length(mi) - 1](args);
+        for (int64_t vi = columns.begin(ci); vi < columns.begin(ci + 1); ++vi) {
+          const int64_t j0 = v.begin(vi) * outer_.lanes;
+          args.b = b.data + g * b.group + k.begin(ki) * b.step + j0;
+          args.bias = bias == nullptr ? nullptr : bias + g * icg_ + j0;
+          args.columns = std::min(icg_ - j0, v.length(vi) * outer_.lanes);
+          for (int64_t mi = tiles.begin(ti); mi < tiles.begin(ti + 1); ++mi) {
+            for (int64_t r = 0; r < m.length(mi); ++r)
+              row[r] = a.data + g * a.group + (m.begin(mi) + r) * a.row + k.begin(ki) * a.step;
+            args.c = c.data + g * c.group + m.begin(mi) * c.row + j0;
+            outer_.rows[v.length(vi) - 1][m.length(mi) - 1](args);
+          }
         }
       }
     });
@@ -119,23 +130,31 @@ class OnePixel {
 
   void inner_products(const T* input, const T* weight, const T* bias, T* output, int threads) const {
     const EvenSplit m = EvenSplit::of_at_most(p_.n, blocks_.mr), n = EvenSplit::of_at_most(ocg_, blocks_.nv),
-                    tiles = EvenSplit::of_at_most(m.parts, kTilesPerTask);
-    parallel_for(threads, p_.g * n.parts * tiles.parts, [&](int64_t task, int) {
-      const int64_t ti = task % tiles.parts, ni = task / tiles.parts % n.parts, g = task / tiles.parts / n.parts;
-      const int64_t first = g * ocg_ + n.begin(ni), columns = n.length(ni);
+                    columns = shares(n.parts, p_.g, threads), tiles = shares(m.parts, p_.g * columns.parts, threads);
+    parallel_for(threads, p_.g * columns.parts * tiles.parts, [&](int64_t task, int) {
+      const int64_t ti = take_index(task, tiles.parts), ci = take_index(task, columns.parts), g = task;
       const int64_t at_start = 0;
       const T *a[kInnerProductMaxMr], *b[kInnerProductMaxNr];
-      for (int64_t j = 0; j < columns; ++j) b[j] = weight + (first + j) * icg_;
       InnerProductArgs<T> args{};
       args.a = a, args.b = b, args.a_segments = args.b_segments = &at_start;
       args.segments = 1, args.length = icg_, args.c_row = p_.oc, args.c_column = 1;
-      args.bias = bias == nullptr ? nullptr : bias + first;
-      for (int64_t mi = tiles.begin(ti); mi < tiles.begin(ti + 1); ++mi) {
-        for (int64_t r = 0; r < m.length(mi); ++r) a[r] = input + (m.begin(mi) + r) * p_.ic + g * icg_;
-        args.c = output + m.begin(mi) * p_.oc + first;
-        inner_.fn[m.length(mi) - 1][columns - 1](args);
+      for (int64_t ni = columns.begin(ci); ni < columns.begin(ci + 1); ++ni) {
+        const int64_t first = g * ocg_ + n.begin(ni), count = n.length(ni);
+        for (int64_t j = 0; j < count; ++j) b[j] = weight + (first + j) * icg_;
+        args.bias = bias == nullptr ? nullptr : bias + first;
+        for (int64_t mi = tiles.begin(ti); mi < tiles.begin(ti + 1); ++mi) {
+          for (int64_t r = 0; r < m.length(mi); ++r) a[r] = input + (m.begin(mi) + r) * p_.ic + g * icg_;
+          args.c = output + m.begin(mi) * p_.oc + first;
+          inner_.fn[m.length(mi) - 1][count - 1](args);
+        }
       }
     });
+  }
+
+  // `parts` in as many shares as make enough tasks for all threads, with `others` of them for each share.
+  EvenSplit shares(int64_t parts, int64_t others, int threads) const {
+    const int64_t wanted = std::min(kTasksPerThread * threads, 1 + static_cast<int64_t>(p_.flops() / kFlopsPerTask));
+    return {parts, std::clamp<int64_t>(ceil_div(wanted, others), 1, parts)};
   }
 
   void sum_images(const T* output, T* bias) const {
