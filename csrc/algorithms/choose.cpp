@@ -9,12 +9,12 @@
 namespace convext {
 
 extern const Algorithm kPointwise, kDepthwisePixels, kDepthwiseRows, kDepthwiseChannels, kDepthwise, kFft, kGrouped,
-    kWinograd, kDense, kChannelsLast, kReference;
+    kWinograd, kJointPhases, kDense, kChannelsLast, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
-    &kFft,     &kDepthwisePixels, &kDepthwiseRows, &kDepthwiseChannels, &kDepthwise, &kPointwise,
-    &kGrouped, &kWinograd,        &kDense,         &kChannelsLast,      &kReference,
+    &kFft,      &kDepthwisePixels, &kDepthwiseRows, &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped,
+    &kWinograd, &kJointPhases,     &kDense,         &kChannelsLast,      &kReference,
 };
 
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {
