@@ -62,11 +62,15 @@ struct F32 {
     if constexpr (D == 2) return {_mm256_shuffle_ps(a.v, b.v, 0xee)};
     if constexpr (D == 1) return {_mm256_blend_ps(_mm256_movehdup_ps(a.v), b.v, 0xaa)};
   }
-  static CONVEXT_INLINE F32 of_groups(F32 a, int32_t size, int32_t j) {
+  struct Lanes {
+    __m256i v;
+    CONVEXT_INLINE void keep() { asm("" : "+x"(v)); }
+  };
+  static CONVEXT_INLINE Lanes of_groups(int32_t size, int32_t j) {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i first = _mm256_and_si256(lane, _mm256_set1_epi32(-size));
-    return {_mm256_permutevar8x32_ps(a.v, _mm256_add_epi32(first, _mm256_set1_epi32(j)))};
+    return {_mm256_add_epi32(_mm256_and_si256(lane, _mm256_set1_epi32(-size)), _mm256_set1_epi32(j))};
   }
+  static CONVEXT_INLINE F32 permute(F32 a, Lanes lanes) { return {_mm256_permutevar8x32_ps(a.v, lanes.v)}; }
   static CONVEXT_INLINE F32 even_lanes(F32 a, F32 b) {
     const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));
     return {_mm256_castpd_ps(_mm256_permute4x64_pd(pairs, 0xd8))};
@@ -134,11 +138,13 @@ struct F64 {
     if constexpr (D == 2) return {_mm256_permute2f128_pd(a.v, b.v, 0x31)};
     if constexpr (D == 1) return {_mm256_unpackhi_pd(a.v, b.v)};
   }
-  static CONVEXT_INLINE F64 of_groups(F64 a, int32_t size, int32_t j) {  // by halves of its numbers
+  using Lanes = F32::Lanes;
+  static CONVEXT_INLINE Lanes of_groups(int32_t size, int32_t j) {  // by halves of its numbers
     const __m256i half = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i first = _mm256_and_si256(half, _mm256_set1_epi32((-2 * size) | 1));
-    return {_mm256_castps_pd(
-        _mm256_permutevar8x32_ps(_mm256_castpd_ps(a.v), _mm256_add_epi32(first, _mm256_set1_epi32(2 * j))))};
+    return {_mm256_add_epi32(_mm256_and_si256(half, _mm256_set1_epi32((-2 * size) | 1)), _mm256_set1_epi32(2 * j))};
+  }
+  static CONVEXT_INLINE F64 permute(F64 a, Lanes lanes) {
+    return {_mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(a.v), lanes.v))};
   }
   static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) {
     return {_mm256_permute4x64_pd(_mm256_unpacklo_pd(a.v, b.v), 0xd8)};

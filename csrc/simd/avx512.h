@@ -59,11 +59,15 @@ struct F32 {
         a.v, _mm512_mask_add_epi32(_mm512_add_epi32(lane, _mm512_set1_epi32(D)), odd, lane, _mm512_set1_epi32(16)),
         b.v)};
   }
-  static CONVEXT_INLINE F32 of_groups(F32 a, int32_t size, int32_t j) {
+  struct Lanes {
+    __m512i v;
+    CONVEXT_INLINE void keep() { asm("" : "+v"(v)); }
+  };
+  static CONVEXT_INLINE Lanes of_groups(int32_t size, int32_t j) {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i first = _mm512_and_si512(lane, _mm512_set1_epi32(-size));
-    return {_mm512_permutexvar_ps(_mm512_add_epi32(first, _mm512_set1_epi32(j)), a.v)};
+    return {_mm512_add_epi32(_mm512_and_si512(lane, _mm512_set1_epi32(-size)), _mm512_set1_epi32(j))};
   }
+  static CONVEXT_INLINE F32 permute(F32 a, Lanes lanes) { return {_mm512_permutexvar_ps(lanes.v, a.v)}; }
   static CONVEXT_INLINE F32 even_lanes(F32 a, F32 b) {
     const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return {_mm512_permutex2var_ps(a.v, index, b.v)};
@@ -139,11 +143,12 @@ struct F64 {
         a.v, _mm512_mask_add_epi64(_mm512_add_epi64(lane, _mm512_set1_epi64(D)), odd, lane, _mm512_set1_epi64(8)),
         b.v)};
   }
-  static CONVEXT_INLINE F64 of_groups(F64 a, int32_t size, int32_t j) {
+  using Lanes = F32::Lanes;
+  static CONVEXT_INLINE Lanes of_groups(int32_t size, int32_t j) {
     const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m512i first = _mm512_and_si512(lane, _mm512_set1_epi64(-size));
-    return {_mm512_permutexvar_pd(_mm512_add_epi64(first, _mm512_set1_epi64(j)), a.v)};
+    return {_mm512_add_epi64(_mm512_and_si512(lane, _mm512_set1_epi64(-size)), _mm512_set1_epi64(j))};
   }
+  static CONVEXT_INLINE F64 permute(F64 a, Lanes lanes) { return {_mm512_permutexvar_pd(lanes.v, a.v)}; }
   static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) {
     return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b.v)};
   }

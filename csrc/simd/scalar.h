@@ -89,10 +89,16 @@ struct ScalarVec {
       if ((i & D) == 0) b.v[i] = a.v[i + D];
     return b;
   }
-  // Lane i takes lane i - i % size + j of a; size is a power of two.
-  static CONVEXT_INLINE ScalarVec of_groups(ScalarVec a, int32_t size, int32_t j) {
+  // The lanes that permute takes.
+  struct Lanes {
+    int32_t size, j;
+    CONVEXT_INLINE void keep() {}
+  };
+  // For lane i lane i - i % size + j; size is a power of two.
+  static CONVEXT_INLINE Lanes of_groups(int32_t size, int32_t j) { return {size, j}; }
+  static CONVEXT_INLINE ScalarVec permute(ScalarVec a, Lanes lanes) {
     ScalarVec b = a;
-    for (int i = 0; i < kLanes; ++i) b.v[i] = a.v[(i & -size) + j];
+    for (int i = 0; i < kLanes; ++i) b.v[i] = a.v[(i & -lanes.size) + lanes.j];
     return b;
   }
   // a and b as one row of 2 * kLanes numbers: those at even places.
