@@ -22,10 +22,10 @@ class Kernel:
     def __init__(self, name: str) -> None:
         match = NAME.fullmatch(name)
         assert match, name
-        self.name, self.shape = name, match["shape"]
+        self.name, self.shape, self.isa = name, match["shape"], match["isa"]
         self.mr, self.nr = int(match["mr"]), int(match["nr"])
         self.dtype = np.dtype(np.float32 if match["dtype"] == "f32" else np.float64)
-        self.lanes = 4 if match["isa"] == "scalar" else LANES[match["isa"]] // self.dtype.itemsize
+        self.lanes = 4 if self.isa == "scalar" else LANES[self.isa] // self.dtype.itemsize
 
     def run(self, **fields: object) -> None:
         """Arrays are passed by address, and must be alive until here."""

@@ -26,7 +26,7 @@ class SharedRows {
   void plan(Blocks& b) const {
     b.mr = kernel_.rows, b.nv = kernel_.vectors;
     b.cols = w_.out;
-    b.rows = EvenSplit::of_at_most(h_.out, std::max<int64_t>(8, kPixelsPerTask / w_.out)).largest();
+    b.rows = EvenSplit::of_at_most(h_.out, std::max<int64_t>(b.mr * b.nv, kPixelsPerTask / w_.out)).largest();
   }
 
   KernelName kernel() const { return {.shape = "stencil_rows", .mr = blocks_.mr, .nr = blocks_.nv * kernel_.lanes}; }
@@ -68,7 +68,7 @@ class SharedRows {
   // For row r and those rows_apart_ below each other from there on; returns the groups.
   int64_t list_row_taps(int64_t r, StencilRowTaps* row_taps) const {
     int64_t groups = 0;
-    EvenSplit::of_at_most(h_.taps, kStencilRowTaps).each([&](int64_t tap, int64_t count) {
+    EvenSplit::of_at_most(h_.taps, kernel_.row_taps).each([&](int64_t tap, int64_t count) {
       const int64_t row = r + h_.offset(tap);
       row_taps[groups++] = {row * c_.in_w, (h_.tap0 + tap * h_.tap_step) * c_.kernel_w, count,
                             ceil_div(-row, rows_apart_), ceil_div(h_.in - row, rows_apart_)};
@@ -113,14 +113,21 @@ const char* supports(const ConvProblem& p) {
   return needs_channels_first(p);
 }
 
-// Against `depthwise_channels` and `depthwise`, planes of 7 to 128 and 3 x 3 to 7 x 7 taps, two threads. With 16
-// registers 3 x 3 taps share too little.
+// Channels in the lanes leave none of them idle, but are transposed. The two meet where so much of a row's vectors is
+// filled: planes of 7 to 128, 3 x 3 to 7 x 7 taps (and 9 to 31), two threads.
+double filled_lanes_wanted(const ConvProblem& p, Isa isa) {
+  const double taps = static_cast<double>(p.taps());
+  return isa == Isa::kAvx512 ? std::min(0.55 + taps / 200, 0.85) : 0.65 + taps / 180;
+}
+
 const char* profitable(const ConvProblem& p, const Policy& policy) {
-  const bool wide = policy.isa == Isa::kAvx512;
   if (p.oc_per_group() > 4) return "many output channels a group fill a dense tile";
-  if (p.kh < (wide ? 2 : 5) || p.oh < 2) return "too few rows share what they read";
-  const int64_t width = wide ? 10 + p.taps() * p.taps() / 60 : 9 + p.taps();
-  return p.g >= 16 && p.iw <= width ? "channels fill the lanes better" : nullptr;
+  if (p.kh < 2 || p.oh < 2) return "too few rows share what they read";
+  const int64_t lanes =
+      p.dtype == DType::kFloat32 ? stencil_rows<float>(policy.isa).lanes : stencil_rows<double>(policy.isa).lanes;
+  const int64_t width = p.pass == Pass::kOutput ? p.ow : p.iw;
+  const double filled = static_cast<double>(width) / static_cast<double>(ceil_div(width, lanes) * lanes);
+  return p.g >= 16 && filled < filled_lanes_wanted(p, policy.isa) ? "channels fill the lanes better" : nullptr;
 }
 
 Plan plan(const ConvProblem& p, const Policy& policy) { return kSharedRows.plan(p, policy.isa); }

@@ -3,5 +3,5 @@
 
 #include "kernels/stencil_rows/kernel-inl.h"
 
-extern const convext::StencilRowsTable convext::kStencilRowsAvx2 = {StencilRows<F32, 4, 2>::kernel(),
-                                                                    StencilRows<F64, 4, 2>::kernel()};
+extern const convext::StencilRowsTable convext::kStencilRowsAvx2 = {StencilRows<F32, 4, 2, 5>::kernel(),
+                                                                    StencilRows<F64, 4, 2, 5>::kernel()};

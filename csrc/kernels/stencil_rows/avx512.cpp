@@ -3,5 +3,5 @@
 
 #include "kernels/stencil_rows/kernel-inl.h"
 
-extern const convext::StencilRowsTable convext::kStencilRowsAvx512 = {StencilRows<F32, 4, 4>::kernel(),
-                                                                      StencilRows<F64, 4, 4>::kernel()};
+extern const convext::StencilRowsTable convext::kStencilRowsAvx512 = {StencilRows<F32, 4, 4, 7>::kernel(),
+                                                                      StencilRows<F64, 4, 4, 7>::kernel()};

@@ -1,26 +1,26 @@
 // The body of the stencil_rows kernels; stencil_rows.h has the contract.
 //
-// Register budget: R * V accumulators, the weights of N taps one above the other, and a vector of x, which serves one
-// row of y and tap n, the row above and tap n + 1, and so on: R rows take R + N - 1 loads for R * N FMA. Loads are what
-// kernels of one tap at a time wait for: most cross a cache line, and count twice.
+// Register budget: R * V accumulators, the weights of N <= kRowTaps taps one above the other, and a vector of x, which
+// serves one row of y and tap n, the row above and tap n + 1, and so on: R rows take R + N - 1 loads for R * N FMA.
+// Loads are what kernels of one tap at a time wait for: most cross a cache line, and count twice. Rows of the tile that
+// y does not have cost little: most of what they would read lies below the image, and is left out.
 #pragma once
 
 #include "kernels/stencil_rows/stencil_rows.h"
 
 namespace {
 
-using convext::kStencilRowTaps;
 using convext::StencilRowsArgs;
 using convext::StencilRowsKernel;
 using convext::StencilRowTaps;
 
-template <typename Vec, int R, int V>
+template <typename Vec, int R, int V, int kRowTaps>
 struct StencilRows {
   using T = typename Vec::T;
   using Mask = typename Vec::Mask;
   using Args = StencilRowsArgs<T>;
   static constexpr int64_t kLanes = Vec::kLanes;
-  static_assert(R * V + kStencilRowTaps + 2 <= Vec::kRegisters, "the tile spills");
+  static_assert(R * V + kRowTaps + 2 <= Vec::kRegisters, "the tile spills");
 
   // The first row and column of a tile of y, and its rows.
   struct Place {
@@ -40,13 +40,13 @@ struct StencilRows {
   template <int v, int RT, int VT, int N, bool kEdge>
   static CONVEXT_INLINE void add_rows(Vec (&acc)[RT][VT], const Vec (&weight)[N], const T* x, int64_t pitch,
                                       uint32_t rows, Mask inside) {
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int row = 0; row < RT + N - 1; ++row, x += pitch) {
       asm("" : "+r"(x));  // one pointer that walks: GCC would keep an offset for each row, and spill them
       if (kEdge && (rows >> row & 1) == 0) continue;
       Vec value = kEdge ? Vec::load(x, inside) : Vec::load(x);
       if constexpr (N > 1) value.keep();
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int n = 0; n < N; ++n)
         if (row - n >= 0 && row - n < RT) acc[row - n][v] = Vec::fma(weight[n], value, acc[row - n][v]);
     }
@@ -76,7 +76,7 @@ struct StencilRows {
     for (int64_t t = 0; t < args.taps; ++t, weights += args.weight_w) {
       asm("" : "+r"(weights));  // no second loop for the case that weight_w is 1
       Vec weight[N];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int n = 0; n < N; ++n) weight[n] = Vec::broadcast(weights[n * args.weight_h]);
       add_vectors<0>(acc, weight, args, x, args.column[t] + at.j, rows, whole);
     }
@@ -85,14 +85,14 @@ struct StencilRows {
   template <int RT, int VT>
   static void tile(const Args& args, const Place& at) {
     Vec acc[RT][VT];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < RT; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < VT; ++v) acc[r][v] = Vec::broadcast(args.bias);
-    for (int64_t g = 0; g < args.groups; ++g) add<kStencilRowTaps>(acc, args, args.row_taps[g], at);
+    for (int64_t g = 0; g < args.groups; ++g) add<kRowTaps>(acc, args, args.row_taps[g], at);
     T* y = args.y + at.r * args.y_pitch + at.j;
     const int64_t tail = args.columns - at.j - (VT - 1) * kLanes;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < RT; ++r) {
       if (r >= at.rows) continue;
 #pragma GCC unroll 4
@@ -119,34 +119,39 @@ struct StencilRows {
     tile<RT, VT>(args, at);
   }
 
-  // All rows from r on, RT at a time; few rows that are left over, in half as many.
   template <int RT, int VT>
-  static void all_rows(const Args& args, const Tiles<VT>& tiles, int64_t r) {
-    for (; r < args.rows; r += RT) {
-      if constexpr (RT > 1)
-        if ((args.rows - r) * 2 <= RT) return all_rows<RT / 2>(args, tiles, r);
-      Place at{r, args.rows - r < RT ? args.rows - r : RT, 0};
-      for (int64_t i = 0; i < tiles.count; ++i) {
-        const int64_t vectors = tiles.vectors + (i < tiles.wider);
-        narrow_tile<RT, VT>(args, at, vectors);
-        at.j += vectors * kLanes;
-      }
+  static CONVEXT_INLINE void row_block(const Args& args, const Tiles<VT>& tiles, int64_t r, int64_t rows) {
+    Place at{r, rows, 0};
+    for (int64_t i = 0; i < tiles.count; ++i) {
+      const int64_t vectors = tiles.vectors + (i < tiles.wider);
+      narrow_tile<RT, VT>(args, at, vectors);
+      at.j += vectors * kLanes;
     }
   }
 
-  // Narrow planes take more rows at once.
-  static void run(const Args& args) {
-    constexpr int kMost = R * V < 8 ? R * V : 8, kPairs = R * V / 2;
-    const int64_t vectors = (args.columns + kLanes - 1) / kLanes;
-    if (vectors == 1)
-      all_rows<kMost>(args, Tiles<1>(vectors), 0);
-    else if (vectors == 2)
-      all_rows<kPairs>(args, Tiles<2>(vectors), 0);
-    else
-      all_rows<R>(args, Tiles<V>(vectors), 0);
+  // All rows, RT at a time; few that are left over in half as many.
+  template <int RT, int VT>
+  static void all_rows(const Args& args, const Tiles<VT>& tiles) {
+    int64_t r = 0;
+    for (; r + RT <= args.rows; r += RT) row_block<RT, VT>(args, tiles, r, RT);
+    if (const int64_t left = args.rows - r; left > RT / 2)
+      row_block<RT, VT>(args, tiles, r, left);
+    else if (left > 0)
+      row_block<RT / 2, VT>(args, tiles, r, left);
   }
 
-  static constexpr StencilRowsKernel<T> kernel() { return {Vec::kLanes, R, V, run}; }
+  // Narrow planes and many rows of taps take more rows at once.
+  static void run(const Args& args) {
+    const int64_t vectors = (args.columns + kLanes - 1) / kLanes;
+    if (vectors == 1)
+      all_rows<R * V>(args, Tiles<1>(vectors));
+    else if (vectors == 2 || args.row_taps[0].count > 4)
+      all_rows<R * V / 2>(args, Tiles<2>(vectors));
+    else
+      all_rows<R>(args, Tiles<V>(vectors));
+  }
+
+  static constexpr StencilRowsKernel<T> kernel() { return {Vec::kLanes, R, V, kRowTaps, run}; }
 };
 
 }  // namespace

@@ -3,5 +3,5 @@
 
 #include "kernels/stencil_rows/kernel-inl.h"
 
-extern const convext::StencilRowsTable convext::kStencilRowsScalar = {StencilRows<F32, 2, 2>::kernel(),
-                                                                      StencilRows<F64, 2, 2>::kernel()};
+extern const convext::StencilRowsTable convext::kStencilRowsScalar = {StencilRows<F32, 2, 2, 4>::kernel(),
+                                                                      StencilRows<F64, 2, 2, 4>::kernel()};

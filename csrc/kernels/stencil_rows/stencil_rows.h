@@ -15,12 +15,10 @@
 
 namespace convext {
 
-inline constexpr int kStencilRowTaps = 4;
-
 // Taps one above the other, x_pitch apart.
 struct StencilRowTaps {
   int64_t offset, weight;  // of the first
-  int64_t count;           // 1 to kStencilRowTaps
+  int64_t count;           // 1 to the kernel's row_taps
   int64_t first, last;
 };
 
@@ -46,7 +44,7 @@ using StencilRowsFn = void (*)(const StencilRowsArgs<T>&);
 // One kernel for each number type: it walks the plane with its tile of rows x vectors.
 template <typename T>
 struct StencilRowsKernel {
-  int lanes, rows, vectors;
+  int lanes, rows, vectors, row_taps;
   StencilRowsFn<T> fn;
 };
 
