@@ -1,8 +1,8 @@
-// Output pass and input gradient by F(4, 2) and F(4, 3) along every axis that has more than one tap. Channels are in
-// the lanes of all three transforms; between them each frequency is a matrix product, tiles x destination channels,
-// summed over source channels (and over groups of taps). A task owns a block of tiles, of all terms, and of destination
-// channels: for each block of source channels it brings the tiles into the panel, transforms them and multiplies, so
-// the transformed source and the sums stay in the L2 cache, and neither is ever in memory as a whole.
+// Output pass and input gradient by F(4, 2), F(4, 3) and F(4, 4) along every axis that has more than one tap. Channels
+// are in the lanes of all three transforms; between them each frequency is a matrix product, tiles x destination
+// channels, summed over source channels (and over groups of taps). A task owns a block of tiles, of all terms, and of
+// destination channels: for each block of source channels it brings the tiles into the panel, transforms them and
+// multiplies, so the transformed source and the sums stay in the L2 cache, and neither is ever in memory as a whole.
 #include <new>
 #include <span>
 

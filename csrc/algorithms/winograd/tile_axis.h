@@ -1,10 +1,10 @@
-// One axis of a correlation, cut into the tiles of F(4, 2) and F(4, 3).
+// One axis of a correlation, cut into the tiles of F(4, 2), F(4, 3) and F(4, 4).
 //
 // Minimal filtering wants a stride of 1. The taps of a strided axis fall into classes whose inputs are whole strides
 // apart, and the positions of a strided input gradient into phases: each is an axis of stride 1 of its own. A part is a
 // phase, or all classes of as many taps. A dilated part is as many plain ones as its step d, interleaved: tile (p, r)
 // has the outputs 4 d p + r + j d, j < 4. A period is the 4 d positions that d neighbouring tiles fill. Filters of more
-// than three taps are sums of groups, each of which reads so many steps further on; so are those of several classes.
+// than four taps are sums of groups, each of which reads so many steps further on; so are those of several classes.
 #pragma once
 
 #include <array>
@@ -19,14 +19,13 @@ class TileAxis {
  public:
   TileAxis() = default;
   // Classes of taps: `part` is the first of them, the others begin one tap of the whole axis further on each.
-  // One tap is left as it is: its tiles are single outputs. Four taps take 2 * 5 points, not 2 * 6.
-  explicit TileAxis(const Axis& part, int64_t classes = 1, int64_t offset_step = 1, int64_t tap_step = 1)
+  TileAxis(const Axis& part, int max_group_taps, int64_t classes = 1, int64_t offset_step = 1, int64_t tap_step = 1)
       : axis_(part),
         classes_(classes),
         class_offset_step_(offset_step),
         class_tap_step_(tap_step),
         step_(part.taps > 1 ? part.offset_step / part.stride : 1),
-        group_taps_(part.taps == 4 ? 2 : static_cast<int>(std::min<int64_t>(part.taps, kWinogradMaxTaps))) {}
+        group_taps_(fewest_points(part.taps, max_group_taps)) {}
 
   const Axis& axis() const { return axis_; }
   int64_t out() const { return axis_.out; }
@@ -78,6 +77,18 @@ class TileAxis {
   }
 
  private:
+  // How many taps groups have if all together have the fewest points: 7 taps are two groups of 4 (14 points, not 18), 5
+  // are two of 3. One tap is left as it is: its tiles are single outputs.
+  static int fewest_points(int64_t taps, int max_group_taps) {
+    const auto points = [&](int group) {  // of 4 outputs
+      return 4 / winograd_outputs(group) * winograd_points(group) * ceil_div(taps, int64_t{group});
+    };
+    int best = 1;
+    for (int group = 2; group <= max_group_taps; ++group)
+      if (points(group) < points(best)) best = group;
+    return best;
+  }
+
   int64_t class_groups() const { return ceil_div(axis_.taps, int64_t{group_taps_}); }
 
   Axis axis_;
@@ -91,11 +102,12 @@ class TileAxes {
   static constexpr int64_t kMaxParts = 16;
 
   // The classes of an axis's taps, which add up: those that have a tap more, and the others.
-  static TileAxes of_taps(const Axis& axis) {
+  static TileAxes of_taps(const Axis& axis, int max_group_taps) {
     TileAxes all;
     const int64_t classes = tap_classes(axis), longer = classes > 0 ? axis.taps % classes : 0;
     const auto add = [&](int64_t first, int64_t count) {
-      if (count > 0) all.add({TileAxis(tap_class(axis, first), count, axis.offset_step, axis.tap_step), first, 0});
+      if (count > 0)
+        all.add({TileAxis(tap_class(axis, first), max_group_taps, count, axis.offset_step, axis.tap_step), first, 0});
     };
     add(0, longer), add(longer, classes - longer);
     all.positions_ = axis;
@@ -105,14 +117,14 @@ class TileAxes {
 
   // The phases of an axis, each with outputs of its own.
   template <typename AxisOf>
-  static TileAxes of_phases(int64_t phases, const AxisOf& axis_of) {
+  static TileAxes of_phases(int64_t phases, const AxisOf& axis_of, int max_group_taps) {
     TileAxes all;
     all.positions_ = axis_of(0);
     all.positions_.taps = 1;
     for (int64_t i = 1; i < phases; ++i) all.positions_.offset0 = std::min(all.positions_.offset0, axis_of(i).offset0);
     for (int64_t i = 0; i < phases; ++i) {
       const Axis phase = axis_of(i);
-      all.add({TileAxis(phase), 0, phase.offset0 - all.positions_.offset0});
+      all.add({TileAxis(phase, max_group_taps), 0, phase.offset0 - all.positions_.offset0});
     }
     return all;
   }

@@ -74,16 +74,19 @@ class TileGrid {
 
   // Of an output pass or an input gradient.
   static TileGrid of(const Correlation& c) {
+    const int taps = max_group_taps(c.kernel_h, c.kernel_w);
     const auto axes = [&](int64_t phases, const auto& axis_of) {
-      return c.output_pass ? TileAxes::of_taps(axis_of(0)) : TileAxes::of_phases(phases, axis_of);
+      return c.output_pass ? TileAxes::of_taps(axis_of(0), taps) : TileAxes::of_phases(phases, axis_of, taps);
     };
     return {c.n, axes(c.phases_h, [&](int64_t phase) { return c.axis_h(phase); }),
             axes(c.phases_w, [&](int64_t phase) { return c.axis_w(phase); })};
   }
 
   static TileGrid of_weight_grad(const ConvProblem& p) {
-    return {p.n, TileAxes::of_taps(output_axis(p.padding_mode, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
-            TileAxes::of_taps(output_axis(p.padding_mode, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left))};
+    const int taps = max_group_taps(p.kh, p.kw);
+    const Axis h = output_axis(p.padding_mode, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top);
+    const Axis w = output_axis(p.padding_mode, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left);
+    return {p.n, TileAxes::of_taps(h, taps), TileAxes::of_taps(w, taps)};
   }
 
   const TileAxes& h() const { return h_; }
@@ -137,6 +140,9 @@ class TileGrid {
   }
 
  private:
+  static int max_group_taps(int64_t kernel_h, int64_t kernel_w) {
+    return std::min(kernel_h, kernel_w) > 1 ? kWinogradMaxNestedTaps : kWinogradMaxTaps;
+  }
   EvenSplit images(const Blocks& b) const { return EvenSplit::of_at_most(n_, b.images); }
   EvenSplit bands(const Blocks& b) const { return EvenSplit::of_at_most(h_.periods(), ceil_div(b.rows, h_.period())); }
   EvenSplit parts(const Blocks& b) const { return EvenSplit::of_at_most(w_.periods(), ceil_div(b.cols, w_.period())); }

@@ -1,7 +1,7 @@
-// The transforms of Winograd's minimal filtering F(4, 3) and F(4, 2), with channels in the lanes.
+// The transforms of Winograd's minimal filtering F(4, r) for filters of r = 2, 3 or 4 taps, with channels in the lanes.
 //
 // A tile of 4 outputs of a filter of r taps needs r + 3 inputs. Seen as polynomials their product is known by its
-// values at r + 3 points, so 6 multiplications do what 12 did (5 what 8 did, for 2 taps):   y = A' [ (G w) * (B' x) ]
+// values at r + 3 points, so 5, 6 or 7 multiplications do what 8, 12 or 16 did:   y = A' [ (G w) * (B' x) ]
 // and, nested along both axes, 36 do what 144 did for 4x4 outputs. The products of all tiles and channels at one point
 // ("frequency") are a matrix product; these kernels are the three transforms around it:
 //
@@ -16,9 +16,11 @@
 //
 // An axis of one tap is left as it is: a tile has one input and one output along it.
 //
-// Points: 0, +-sqrt(1/2), +-sqrt(2), infinity; two taps do without 0. Their products are near 1, so the rounding error
-// stays within twice that of a direct sum; with 0, +-1, +-2 it is 4 times. Source: Winograd 1980; Lavin & Gray 2015;
-// the points: Barabasz et al. 2018, "Error analysis and improving the accuracy of Winograd convolution".
+// Points: +-sqrt(1/2), +-sqrt(2), infinity, of three taps 0 too; of four taps +-0.35, +-0.8, +-1.8, infinity. Their
+// products are near 1, so the rounding error stays near that of a direct sum: of r = 2, 3, 4 it is 1.6, 1.4, 1.7 times
+// as large (RMS, random data), of r = 3 along both axes 1.8 times; with 0, +-1, +-2 it would be 4 times. Source:
+// Winograd 1980; Lavin & Gray 2015; the points: Barabasz et al. 2018, "Error analysis and improving the accuracy of
+// Winograd convolution", those of four taps by search.
 //
 // Every access is a whole vector; nothing needs alignment; no overlap.
 #pragma once
@@ -27,7 +29,9 @@
 
 namespace convext {
 
-inline constexpr int kWinogradMaxTaps = 3;
+inline constexpr int kWinogradMaxTaps = 4;
+// Along both axes: nested, four taps' error would be 2.7 times a direct sum's, and of few channels more.
+inline constexpr int kWinogradMaxNestedTaps = 3;
 
 // Of a tile, along one axis.
 constexpr int winograd_outputs(int taps) { return taps == 1 ? 1 : 4; }
@@ -94,7 +98,8 @@ struct WinogradTransforms {
 template <typename T>
 struct WinogradKernels {
   int lanes;
-  WinogradTransforms<T> of[kWinogradMaxTaps][kWinogradMaxTaps];  // [taps along h - 1][taps along w - 1]
+  // [taps along h - 1][taps along w - 1]; null where four taps would be nested
+  WinogradTransforms<T> of[kWinogradMaxTaps][kWinogradMaxTaps];
 };
 
 struct WinogradTable {
