@@ -2,7 +2,7 @@
 // rounding error.
 #include "algorithms/winograd/winograd.h"
 
-#include "algorithms/correlation.h"
+#include "algorithms/dense/task_grid.h"
 #include "algorithms/layouts.h"
 #include "algorithms/tiling.h"
 #include "algorithms/winograd/tile_grid.h"
@@ -24,8 +24,9 @@ const char* supports(const ConvProblem& p) {
   return largest.h.taps() * largest.w.taps() > 1 ? nullptr : "no two taps are a whole stride apart";
 }
 
-// What the direct sum takes: whole vectors, of pixels and with a tenth for panels, or of channels. (Channels last, 3x3
-// stride 2 with AVX-512: F(4, 2) takes 1.2 times what its cost says, so the direct sum counts as less.)
+// What the direct sum takes: whole vectors, of pixels and with a tenth for panels (more, where few channels share
+// them), or of channels. (Channels last, 3x3 stride 2 with AVX-512: F(4, 2) takes 1.2 times what its cost says, so the
+// direct sum counts as less.)
 double direct_cycles(const ConvProblem& p, Isa isa) {
   const OuterProductTiles<float>& tiles = outer_product<float>(isa);
   const auto product = [&](int64_t m, int64_t vectors, int64_t steps) {
@@ -42,7 +43,10 @@ double direct_cycles(const ConvProblem& p, Isa isa) {
   if (p.input_layout == Layout::kChannelsLast)
     return (isa == Isa::kAvx512 ? 0.9 : kPanels) * product(h * w, ceil_div(c.m, tiles.lanes), c.n * c.k * c.taps());
   const bool flat = w < 4 * tiles.lanes;  // rows of pixels run on
-  return kPanels * product(c.m, ceil_div(flat ? h * w : w, tiles.lanes), c.n * c.k * c.taps() * (flat ? 1 : h));
+  const double sums = product(c.m, ceil_div(flat ? h * w : w, tiles.lanes), c.n * c.k * c.taps() * (flat ? 1 : h));
+  const int64_t copied_rows = c.n * c.g * c.k * c.phases_h * h * (flat ? ceil_div(c.kernel_w, c.phases_w) : 1);
+  const double copies = static_cast<double>(copied_rows) * (kRowCycles + kNumberCycles * static_cast<double>(w));
+  return std::max(kPanels * sums, sums + copies);
 }
 
 const char* profitable(const ConvProblem& p, const Policy&) {
