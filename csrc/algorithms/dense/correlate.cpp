@@ -74,7 +74,8 @@ class Correlate {
     const int64_t nr = tile.nv * lanes;
     const int64_t slice = shifts ? th * (nr + (tw - 1) * std::min(w.offset_step, nr)) : th * tw * nr;
     const int64_t fit = kL1Bytes / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(slice, 1));
-    // Sums of few steps, of which there are at least two: added in one go their rounding errors would pile up.
+    // Sums of few steps, of which there are at least two: added in one go their rounding errors would pile up. (Up to
+    // 48 do not: torch's are as large.)
     const int64_t taps = std::max<int64_t>(1, th * tw);
     const int64_t steps = std::clamp<int64_t>(c_.k * taps / 2, kMinSteps, sizeof(T) == 4 ? kMaxSteps : kMaxSteps / 2);
     b.k = EvenSplit::of_at_most(c_.k, std::clamp<int64_t>(fit, 1, ceil_div(steps, taps))).largest();
@@ -147,7 +148,7 @@ class Correlate {
   static constexpr int64_t kMinCols = 64;
   static constexpr int64_t kMaxFlatWidth = 256;  // wider rows are long enough by themselves
   static constexpr int64_t kMaxCols = 1024;
-  static constexpr int64_t kMinSteps = 32, kMaxSteps = 144;
+  static constexpr int64_t kMinSteps = 48, kMaxSteps = 144;
   // Of several images: enough vectors to lose little in the last one. Packed weights stream at no cost to larger
   // products, and each block of destination channels copies the images again (up to 20 % where weights were shared).
   static constexpr int64_t kMaxFlatPixels = 256;
