@@ -231,10 +231,9 @@ class WinogradCorrelation {
       for (int64_t c = 0; c < channels; c += lanes) {
         s.panel.fill(source, b.n0 + i, g * c_.k + k0 + c, std::min(lanes, channels - c));
         for (const Term& t : std::span(s.terms, static_cast<size_t>(grid_.terms()))) {
-          const int64_t groups = t.tiles.groups(), steps = groups * padded;
+          const int64_t steps = t.tiles.groups() * padded;
           const TileStrides strides = t.tiles.source_strides(s.panel.pitch(), lanes);
-          for (int64_t group = 0; group < groups; ++group) {
-            const int64_t gh = group / t.tiles.w.groups(), gw = group % t.tiles.w.groups();
+          t.tiles.each_group([&](int64_t group, int64_t gh, int64_t gw) {
             WinogradSourceArgs<T> args{};
             args.x = s.panel.data() +
                      s.panel.tap_offset(h().first_class(t.h) + t.tiles.h.group_class(gh),
@@ -246,7 +245,7 @@ class WinogradCorrelation {
             args.v = t.source + i * t.count * steps + group * padded + c;
             args.v_tile = steps, args.v_frequency = frequency_pitch(b.images * t.count, steps, lanes);
             t.tiles.transforms(kernels_).source(args);
-          }
+          });
         }
       }
   }

@@ -65,8 +65,7 @@ class WinogradFilters {
       T* matrices = to;
       for (int64_t i = 0; i < grid_.terms(); ++i) {
         const TileTerm t = grid_.term(i);
-        for (int64_t group = 0; group < t.groups(); ++group) {
-          const int64_t gh = group / t.w.groups(), gw = group % t.w.groups();
+        t.each_group([&](int64_t group, int64_t gh, int64_t gw) {
           WinogradFilterArgs<T> args{};
           args.w = gathered + (t.h.weight_tap(gh) * c_.kernel_w + t.w.weight_tap(gw)) * lanes;
           args.w_filter = taps * lanes, args.w_h = t.h.weight_step() * c_.kernel_w * lanes,
@@ -76,7 +75,7 @@ class WinogradFilters {
           args.u = matrices + group * channels * width, args.u_filter = width,
           args.u_frequency = t.groups() * channels * width;
           t.transforms(kernels_).filter(args);
-        }
+        });
         matrices += t.points() * t.groups() * channels * width;
       }
     }

@@ -40,6 +40,13 @@ struct TileTerm {
   int64_t outputs() const { return h.outputs() * w.outputs(); }
   int64_t image_tiles(const TileBlock& b) const { return h.tiles(b.r0, b.r1) * w.tiles(b.c0, b.c1); }
 
+  // Calls f(group, its number along h, along w) for each group of taps.
+  template <typename F>
+  void each_group(const F& f) const {
+    for (int64_t gh = 0, group = 0; gh < h.groups(); ++gh)
+      for (int64_t gw = 0; gw < w.groups(); ++gw) f(group++, gh, gw);
+  }
+
   template <typename T>
   const WinogradTransforms<T>& transforms(const WinogradKernels<T>& kernels) const {
     return kernels.of[h.group_taps() - 1][w.group_taps() - 1];

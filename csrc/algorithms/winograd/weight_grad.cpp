@@ -102,12 +102,8 @@ class WinogradWeightGrad {
     const EvenSplit chunks{grid_.blocks(blocks_), blocks_.chunks};
     parallel_for(
         context.threads, grid_.terms() * p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
-          const auto take = [&task](int64_t parts) {
-            const int64_t part = task % parts;
-            task /= parts;
-            return part;
-          };
-          const int64_t chunk = take(chunks.parts), oi = take(oc.parts), ii = take(ic.parts), g = take(p_.g);
+          const int64_t chunk = take_index(task, chunks.parts), oi = take_index(task, oc.parts),
+                        ii = take_index(task, ic.parts), g = take_index(task, p_.g);
           const TileTerm term = grid_.term(task);
           const Channels channels{g, ic.begin(ii) * ic_.lanes, std::min(ic_.channels, ic.begin(ii + 1) * ic_.lanes),
                                   oc.begin(oi) * oc_.lanes, std::min(oc_.channels, oc.begin(oi + 1) * oc_.lanes)};
@@ -220,14 +216,13 @@ class WinogradWeightGrad {
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t ic = c.ic0; ic < c.ic1; ic += lanes) {
         s.source_panel.fill(input, b.n0 + i, c.g * ic_.channels + ic, std::min(lanes, c.ic1 - ic));
-        for (int64_t group = 0; group < t.groups(); ++group) {
-          const int64_t gh = group / t.w.groups(), gw = group % t.w.groups();
+        t.each_group([&](int64_t group, int64_t gh, int64_t gw) {
           t.transforms(kernels_).source(
               {s.source_panel.data() + s.source_panel.tap_offset(t.h.group_class(gh), t.w.group_class(gw)) +
                    t.h.group_shift(gh) * pitch + t.w.group_shift(gw) * lanes,
                strides.h, strides.w, s.source_tiles, image, s.source + i * image * steps + group * padded + ic - c.ic0,
                steps, frequency_pitch(b.images * image, steps, lanes)});
-        }
+        });
       }
   }
 
@@ -254,8 +249,7 @@ class WinogradWeightGrad {
     for (int64_t ic = c.ic0; ic < c.ic1; ++ic) {
       T* to = partial + ((c.g * ic_.channels + ic) * p_.taps()) * row + c.oc0;
       clear_unread_taps(t, to, width);
-      for (int64_t group = 0; group < t.groups(); ++group) {
-        const int64_t gh = group / t.w.groups(), gw = group % t.w.groups();
+      t.each_group([&](int64_t group, int64_t gh, int64_t gw) {
         WinogradFilterGradArgs<T> args{};
         args.u = s.sums + (group * padded + ic - c.ic0) * width;
         args.u_filter = lanes, args.u_frequency = frequency_pitch(steps, width, lanes), args.count = width / lanes;
@@ -264,7 +258,7 @@ class WinogradWeightGrad {
         args.taps_h = static_cast<int32_t>(t.h.taps(gh)), args.taps_w = static_cast<int32_t>(t.w.taps(gw));
         args.check = s.check;
         t.transforms(kernels_).filter_grad(args);
-      }
+      });
     }
     return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
   }
