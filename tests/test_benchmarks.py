@@ -261,6 +261,12 @@ def row(value: float, low: float, high: float, **changes: object) -> Row:
     return replace(one, **changes)
 
 
+@pytest.mark.parametrize("isa", ("avx512", "avx2"))
+def test_recorded_results_can_be_shown(isa: str) -> None:
+    recorded = Results.read_json(Path(summary.__file__).parent / "results" / f"{isa}.json")
+    assert recorded.complete and len(recorded.rows) > 1000
+
+
 def results(*rows: Row) -> Results:
     return Results("command", {"CPU": "some"}, MEASURED.measured, list(rows), [Ratio(1, 0.99, 1.01)], True)
 
