@@ -8,13 +8,13 @@
 
 namespace convext {
 
-extern const Algorithm kPointwise, kDepthwisePixels, kDepthwiseRows, kDepthwiseChannels, kDepthwise, kFft, kGrouped,
+extern const Algorithm kPointwise, kGroupedPixels, kDepthwiseRows, kDepthwiseChannels, kDepthwise, kFft, kGrouped,
     kWinograd, kJointPhases, kDense, kChannelsLast, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
-    &kFft,      &kDepthwisePixels, &kDepthwiseRows, &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped,
-    &kWinograd, &kJointPhases,     &kDense,         &kChannelsLast,      &kReference,
+    &kFft,      &kGroupedPixels, &kDepthwiseRows, &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped,
+    &kWinograd, &kJointPhases,   &kDense,         &kChannelsLast,      &kReference,
 };
 
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {

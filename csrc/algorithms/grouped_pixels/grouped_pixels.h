@@ -10,8 +10,8 @@
 
 namespace convext {
 
-// pixels_correlate.cpp and pixels_weight_grad.cpp.
-extern const Half kDepthwisePixelCorrelation, kDepthwisePixelGrad;
+// correlate.cpp and weight_grad.cpp.
+extern const Half kGroupedPixelCorrelation, kGroupedPixelGrad;
 
 // The taps of a pair of axes as runs, for each tile of columns. Weights and sums lie as
 // [lane group][tap, number in the group, bias][lane]: `tap` numbers are those of a tap.

@@ -1,7 +1,7 @@
 // Output pass and input gradient. A task owns rows of an image, of all phases, and goes over them once for each block
 // of channels: a row of the source comes from memory once, and from L2 for the rows that read it again.
 #include "algorithms/correlation.h"
-#include "algorithms/depthwise/pixels.h"
+#include "algorithms/grouped_pixels/grouped_pixels.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
 
@@ -9,9 +9,9 @@ namespace convext {
 namespace {
 
 template <typename T>
-class DepthwisePixelCorrelation {
+class GroupedPixelCorrelation {
  public:
-  DepthwisePixelCorrelation(const ConvProblem& p, Isa isa, const Blocks& blocks)
+  GroupedPixelCorrelation(const ConvProblem& p, Isa isa, const Blocks& blocks)
       : c_(p),
         blocks_(blocks),
         kernels_(pixel_stencil<T>(isa)),
@@ -56,7 +56,7 @@ class DepthwisePixelCorrelation {
     PixelRun* runs;
     T* weight;
     size_t bytes;
-    Shared(const DepthwisePixelCorrelation& s, std::byte* memory) {
+    Shared(const GroupedPixelCorrelation& s, std::byte* memory) {
       int64_t count = 0;
       s.each_phase([&](int64_t ph, int64_t pw) { count += s.taps(ph, pw).count(); });
       ScratchAllocator take(memory);
@@ -143,6 +143,6 @@ class DepthwisePixelCorrelation {
 
 }  // namespace
 
-extern constexpr Half kDepthwisePixelCorrelation = half<DepthwisePixelCorrelation>();
+extern constexpr Half kGroupedPixelCorrelation = half<GroupedPixelCorrelation>();
 
 }  // namespace convext

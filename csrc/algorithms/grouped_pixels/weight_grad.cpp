@@ -1,7 +1,7 @@
 // Weight gradient. Chunks of (image, rows) are summed apart and added in their order; they follow from the problem
 // alone. Each tile of pixels adds its sums to those of its chunk, which stay in L1.
 #include "algorithms/chunks.h"
-#include "algorithms/depthwise/pixels.h"
+#include "algorithms/grouped_pixels/grouped_pixels.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
 
@@ -9,9 +9,9 @@ namespace convext {
 namespace {
 
 template <typename T>
-class DepthwisePixelGrad {
+class GroupedPixelGrad {
  public:
-  DepthwisePixelGrad(const ConvProblem& p, Isa isa, const Blocks& blocks)
+  GroupedPixelGrad(const ConvProblem& p, Isa isa, const Blocks& blocks)
       : p_(p),
         blocks_(blocks),
         kernels_(pixel_stencil<T>(isa)),
@@ -64,7 +64,7 @@ class DepthwisePixelGrad {
     PixelRun* runs;
     T* sum;
     size_t bytes;
-    Shared(const DepthwisePixelGrad& s, std::byte* memory) {
+    Shared(const GroupedPixelGrad& s, std::byte* memory) {
       ScratchAllocator take(memory);
       runs = take.array<PixelRun>(s.runs_.count());
       sum = take.array<T>(s.blocks_.chunks * s.sums());
@@ -104,6 +104,6 @@ class DepthwisePixelGrad {
 
 }  // namespace
 
-extern constexpr Half kDepthwisePixelGrad = half<DepthwisePixelGrad>();
+extern constexpr Half kGroupedPixelGrad = half<GroupedPixelGrad>();
 
 }  // namespace convext

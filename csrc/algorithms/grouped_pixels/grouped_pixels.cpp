@@ -1,6 +1,6 @@
 // Depthwise convolution, one channel to one, and that of small groups of as many input as output channels, of images
 // whose channels lie side by side.
-#include "algorithms/depthwise/pixels.h"
+#include "algorithms/grouped_pixels/grouped_pixels.h"
 
 #include "algorithms/layouts.h"
 
@@ -32,10 +32,10 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   return !few_taps && std::max(p.iw, p.ow) <= 16 ? "rows are narrow" : nullptr;
 }
 
-using Pixels = Halves<kDepthwisePixelCorrelation, kDepthwisePixelGrad>;
+using Pixels = Halves<kGroupedPixelCorrelation, kGroupedPixelGrad>;
 
 }  // namespace
 
-extern const Algorithm kDepthwisePixels = {"depthwise_pixels", supports, profitable, Pixels::plan, Pixels::run};
+extern const Algorithm kGroupedPixels = {"grouped_pixels", supports, profitable, Pixels::plan, Pixels::run};
 
 }  // namespace convext
