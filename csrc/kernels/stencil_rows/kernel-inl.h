@@ -145,7 +145,7 @@ struct StencilRows {
     const int64_t vectors = (args.columns + kLanes - 1) / kLanes;
     if (vectors == 1)
       all_rows<R * V>(args, Tiles<1>(vectors));
-    else if (vectors == 2 || args.row_taps[0].count > 4)
+    else if (vectors == 2 || (args.groups > 0 && args.row_taps[0].count > 4))
       all_rows<R * V / 2>(args, Tiles<2>(vectors));
     else
       all_rows<R>(args, Tiles<V>(vectors));
