@@ -100,6 +100,7 @@ class PixelWeightGrad {
 
  private:
   static constexpr double kTransposed = 1.1;  // what sums in another order than the gradient's cost
+  static constexpr double kCopied = 5;        // a vector of the lanes' image, unless a slice is a whole pixel
   static constexpr int64_t kMaxRows = 1024;
   static constexpr int64_t kMaxSteps = 256;  // added one after the other: their rounding errors pile up
   static constexpr int64_t kMaxTasks = 64, kFewTasks = 16;
@@ -163,9 +164,12 @@ class PixelWeightGrad {
   // Of one pixel.
   double cycles(const Side& row, const Side& lane) const {
     const Tile t = tile(row, lane);
+    const int64_t vectors = ceil_div(lane.channels / p_.g, tiles_.lanes);
+    const bool copied = !lane.in_place() || p_.g > 1 || vectors > t.nv;
     return static_cast<double>(lane.taps()) *
-           product_cycles(EvenSplit::of_at_most(row.taps() * row.channels / p_.g, t.mr),
-                          EvenSplit::of_at_most(ceil_div(lane.channels / p_.g, tiles_.lanes), t.nv));
+               product_cycles(EvenSplit::of_at_most(row.taps() * row.channels / p_.g, t.mr),
+                              EvenSplit::of_at_most(vectors, t.nv)) +
+           (copied ? kCopied * static_cast<double>(vectors) : 0);
   }
 
   // Whether a slice is a whole pixel, or is copied for each tap.
