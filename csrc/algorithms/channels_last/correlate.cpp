@@ -71,12 +71,8 @@ class PixelCorrelation {
     const int64_t pixel_blocks = images.parts * rows.parts * cols.parts;
     const EvenSplit m{slices().parts, slice_parts(pixel_blocks * c_.g, context.threads)};
     parallel_for(context.threads, pixel_blocks * c_.g * m.parts, [&](int64_t task, int thread) {
-      const auto take = [&task](int64_t parts) {
-        const int64_t part = task % parts;
-        task /= parts;
-        return part;
-      };
-      const int64_t mi = take(m.parts), ci = take(cols.parts), ri = take(rows.parts), ni = take(images.parts);
+      const int64_t mi = take_index(task, m.parts), ci = take_index(task, cols.parts),
+                    ri = take_index(task, rows.parts), ni = take_index(task, images.parts);
       compute({images.begin(ni), images.length(ni), rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)},
               task, m.begin(mi), m.begin(mi + 1), Scratch(*this, context.of_thread(workspace, thread)), packed, o);
     });

@@ -82,16 +82,11 @@ class PixelWeightGrad {
     const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
     parallel_for(context.threads, p_.g * slice_parts().parts * row_blocks().parts * chunks.parts,
                  [&](int64_t task, int thread) {
-                   const auto take = [&task](int64_t parts) {
-                     const int64_t part = task % parts;
-                     task /= parts;
-                     return part;
-                   };
                    Task t;
-                   t.chunk = take(chunks.parts);
-                   const int64_t part = take(slice_parts().parts);
+                   t.chunk = take_index(task, chunks.parts);
+                   const int64_t part = take_index(task, slice_parts().parts);
                    t.slice0 = slice_parts().begin(part), t.slice1 = slice_parts().begin(part + 1);
-                   t.rows = take(row_blocks().parts), t.g = task;
+                   t.rows = take_index(task, row_blocks().parts), t.g = task;
                    t.block0 = chunks.begin(t.chunk), t.block1 = chunks.begin(t.chunk + 1);
                    sum_chunk(t, o, sums, Scratch(*this, context.of_thread(workspace, thread)));
                  });
