@@ -287,11 +287,9 @@ LayoutChoice choose_layout(const ConvProblem& problem, int64_t numbers, const Po
   }
   last.input_layout = last.weight_layout = last.output_layout = Layout::kChannelsLast;
   const Plan plan = choose(last, policy);
-  // Transforms save more than converting the images costs, but of small groups (weight gradient of 16 a group, 512 at
-  // 14x14: 0.55 ms by Winograd and 0.3 to convert, 0.52 by direct sums).
-  const bool small_groups = last.g > 1 && last.ic_per_group() > 1 && last.ic_per_group() <= 16;
-  const bool transforms =
-      !small_groups && contiguous.plan.algorithm->error_factor > 1 && plan.algorithm != contiguous.plan.algorithm;
+  // A transform that cannot read channels last saves more than converting the images costs.
+  const Algorithm& other = *contiguous.plan.algorithm;
+  const bool transforms = other.error_factor > 1 && other.supports(last) != nullptr;
   if (plan.algorithm->last_resort || transforms) return contiguous;
   return {last, plan, true};
 }
