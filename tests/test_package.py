@@ -95,6 +95,12 @@ def test_explain_a_problem():
         convext.explain("pass=output colour=red")
 
 
+@pytest.mark.parametrize("wrong", ("n=0", "g=0", "ic=3 oc=4 g=2", "kh=0", "stride_w=0", "dilation_h=-1"))
+def test_explain_wants_a_problem_that_exists(wrong):
+    with pytest.raises(ValueError, match="must be at least 1, and g divide ic and oc"):
+        convext.explain(f"pass=output {wrong}")
+
+
 @pytest.mark.parametrize(
     ("layer", "passes"),
     [

@@ -16,8 +16,7 @@ struct AxisPart {
 
 class AxisCut {
  public:
-  // Parts of at most `longest` positions. at_padding: as above; else all parts
-  // have all taps.
+  // Parts of at most `longest` positions. at_padding: as above; else all parts have all taps.
   AxisCut(const Axis& axis, bool at_padding, int64_t longest)
       : axis_(axis), at_padding_(at_padding), longest_(longest) {}
 

@@ -95,7 +95,7 @@ struct Correlation {
         last = std::max(last, axis.offset(axis.taps - 1));
       }
     all.taps = first <= last ? last - first + 1 : 0;
-    all.offset0 = first, all.offset_step = 1;
+    all.offset0 = all.taps > 0 ? first : 0, all.offset_step = 1;
     return all;
   }
 

@@ -22,7 +22,7 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   return ocg <= few || few_rows || few_numbers ? nullptr : "output channels fill the lanes, and taps the tiles";
 }
 
-using Grouped = Halves<kPixelSum, kPixelSum>;  // there is no other half
+using Grouped = Whole<kPixelSum>;
 
 }  // namespace
 

@@ -66,6 +66,14 @@ struct HalvesBy {
   }
 };
 
+// Of an algorithm that computes all that it supports by one.
+template <const Half& half>
+const Half& only_half(const ConvProblem&) {
+  return half;
+}
+template <const Half& half>
+using Whole = HalvesBy<only_half<half>>;
+
 // As most have it: one for the output pass and the input gradient, and one for the weight gradient.
 template <const Half& correlation, const Half& weight_grad>
 const Half& half_of_pass(const ConvProblem& p) {

@@ -53,7 +53,7 @@ class JointPhases {
     const Tile tile = best_tile(tiles_, true, c_.phases_w * c_.m, vectors(std::min(w_.out, kMaxPixels)));
     b.mr = tile.mr, b.nv = tile.nv, b.packed_weights = true;
 
-    // As many steps as add up with little error, of which there are at least two blocks.
+    // As many steps as add up with little error, of which there are at least two blocks if they are not few.
     const int64_t taps = ceil_div(c_.kernel_h, c_.phases_h) * ceil_div(c_.kernel_w, c_.phases_w);
     const int64_t steps = std::clamp<int64_t>(c_.k * taps / 2, kMinSteps, sizeof(T) == 4 ? kMaxSteps : kMaxSteps / 2);
     b.k = EvenSplit::of_at_most(c_.k, ceil_div(steps, taps)).largest();
@@ -255,7 +255,7 @@ class JointPhases {
 };
 
 constexpr Half kHalf = half<JointPhases>();
-using Phases = Halves<kHalf, kHalf>;
+using Phases = Whole<kHalf>;
 
 const char* supports(const ConvProblem& p) {
   if (p.pass != Pass::kInputGrad) return "it computes input gradients only";

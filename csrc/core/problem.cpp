@@ -1,5 +1,6 @@
 #include "core/problem.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <stdexcept>
@@ -138,6 +139,12 @@ ConvProblem parse_problem(std::string_view text) {
       throw std::invalid_argument("convext: problem: unknown word '" + std::string(word) + "'");
     match->set(problem, parse_value(*match, word.substr(equals + 1)));
   }
+  const ConvProblem& p = problem;
+  if (std::min({p.n, p.g, p.ic, p.oc, p.ih, p.iw, p.oh, p.ow, p.kh, p.kw, p.stride_h, p.stride_w, p.dilation_h,
+                p.dilation_w}) < 1 ||
+      p.ic % p.g != 0 || p.oc % p.g != 0)
+    throw std::invalid_argument(
+        "convext: problem: sizes, strides and dilations must be at least 1, and g divide ic and oc");
   return problem;
 }
 

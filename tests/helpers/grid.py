@@ -52,6 +52,9 @@ TWO_DIMENSIONAL = [
     conv2d(4, 4, (12, 13), (5, 5), g=4, stride=(3, 2), padding=((2, 2), (2, 2))),
     conv2d(3, 3, (16, 17), (7, 7), g=3, padding=((3, 3), (3, 3))),
     conv2d(3, 3, (14, 15), (3, 3), g=3, dilation=(2, 4), padding=((2, 2), (4, 4))),
+    conv2d(3, 3, (2, 3), (2, 2), g=3, dilation=(10, 10), padding=((5, 5), (5, 5))),  # all taps read padding
+    conv2d(3, 3, (2, 9), (2, 3), g=3, dilation=(10, 1), padding=((5, 5), (1, 1))),  # all rows of taps do
+    conv2d(4, 5, (2, 9), (2, 3), dilation=(10, 1), padding=((5, 5), (1, 1)), n=2),
     conv2d(3, 6, (8, 9), (3, 3), g=3, padding=SAME, n=2),  # multiplier
     conv2d(2, 6, (9, 11), (3, 4), g=2, stride=(1, 2), padding=((0, 2), (3, 1))),
     conv2d(6, 2, (9, 11), (3, 3), g=2, padding=SAME),

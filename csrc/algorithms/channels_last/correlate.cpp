@@ -150,7 +150,7 @@ class PixelCorrelation {
   void pack_weights(const T* weight, T* packed, int threads) const {
     const int64_t blocks = channel_blocks().parts, parts = slices().parts;
     parallel_for(threads, c_.g * blocks * parts, [&](int64_t task, int) {
-      const int64_t slice = task % parts, block = task / parts % blocks, g = task / parts / blocks;
+      const int64_t slice = take_index(task, parts), block = take_index(task, blocks), g = task;
       product_.each_phase([&](const Phase& phase) {
         const Channels k = channels(block);
         pack_steps(weight, g, phase, k, 0, phase.taps() * k.channels, slice, packed + packed_place(g, phase, k, slice));

@@ -14,8 +14,8 @@ struct Product {
 
   const OuterProductTiles<T>& kernels;
   const Blocks& blocks;  // mr, nv and packed_weights
-  const T *weight, *packed, *bias, *b;
-  const int64_t *a_offset, *b_offset;
+  const T *weight = nullptr, *packed = nullptr, *bias = nullptr, *b = nullptr;
+  const int64_t *a_offset = nullptr, *b_offset = nullptr;
   T* c;
   EvenSplit tiles;  // of the destination channels
   int64_t steps, weight_m, c_stride, lines, length, b_line, c_line;

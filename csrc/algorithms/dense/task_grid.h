@@ -9,10 +9,6 @@
 
 namespace convext {
 
-// Cycles to copy a row into a panel, and each of its numbers. (Rows of 8 numbers take 9 cycles, of 56 some 15.)
-inline constexpr double kRowCycles = 8;
-inline constexpr double kNumberCycles = 0.12;
-
 // Destination channels of a task at most: columns that are shuffled together stay together.
 inline int64_t block_channels(const Correlation& c, const Blocks& b) {
   return std::max<int64_t>(1, b.m / c.shuffle_w) * c.shuffle_w;

@@ -57,9 +57,8 @@ class ChannelCorrelation {
                     images = EvenSplit::of_at_most(c_.n, blocks_.images),
                     groups = EvenSplit::of_at_most(groups_.count(), blocks_.k / groups_.lanes);
     parallel_for(context.threads, rows.parts * cols.parts * images.parts * groups.parts, [&](int64_t task, int thread) {
-      const int64_t ni = task % images.parts, gi = task / images.parts % groups.parts,
-                    ci = task / images.parts / groups.parts % cols.parts,
-                    ri = task / images.parts / groups.parts / cols.parts;
+      const int64_t ni = take_index(task, images.parts), gi = take_index(task, groups.parts),
+                    ci = take_index(task, cols.parts), ri = task;
       Scratch s(*this, context.of_thread(workspace, thread));
       const Block block{rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)};
       prepare(block, s);

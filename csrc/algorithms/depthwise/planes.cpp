@@ -42,7 +42,7 @@ class PlaneCorrelation {
         EvenSplit::of_at_most(c_.n * c_.g, std::max<int64_t>(1, kPixelsPerTask / (blocks_.rows * blocks_.cols)));
     parallel_for(context.threads, planes.parts * rows.parts * cols.parts, [&](int64_t task, int thread) {
       const Scratch s(*this, context.of_thread(workspace, thread));
-      const int64_t ci = task % cols.parts, ri = task / cols.parts % rows.parts, pi = task / cols.parts / rows.parts;
+      const int64_t ci = take_index(task, cols.parts), ri = take_index(task, rows.parts), pi = task;
       int64_t* taps = s.taps;
       RowRun* runs = s.runs;
       for (int64_t ph = 0; ph < c_.phases_h; ++ph)

@@ -67,6 +67,7 @@ class SharedRows {
 
   // For row r and those rows_apart_ below each other from there on; returns the groups.
   int64_t list_row_taps(int64_t r, StencilRowTaps* row_taps) const {
+    if (h_.taps == 0) return 0;
     int64_t groups = 0;
     EvenSplit::of_at_most(h_.taps, kernel_.row_taps).each([&](int64_t tap, int64_t count) {
       const int64_t row = r + h_.offset(tap);
@@ -130,10 +131,10 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   return p.g >= 16 && filled < filled_lanes_wanted(p, policy.isa) ? "channels fill the lanes better" : nullptr;
 }
 
-Plan plan(const ConvProblem& p, const Policy& policy) { return kSharedRows.plan(p, policy.isa); }
+using Rows = Whole<kSharedRows>;
 
 }  // namespace
 
-extern const Algorithm kDepthwiseRows = {"depthwise_rows", supports, profitable, plan, kSharedRows.run};
+extern const Algorithm kDepthwiseRows = {"depthwise_rows", supports, profitable, Rows::plan, Rows::run};
 
 }  // namespace convext

@@ -56,8 +56,8 @@ class FftWeightGrad {
     const EvenSplit m = EvenSplit::of_at_most(ocg_, blocks_.m), k = EvenSplit::of_at_most(steps(), blocks_.k),
                     chunks{s_.blocks(), blocks_.chunks};
     parallel_for(context.threads, p_.g * m.parts * k.parts * chunks.parts, [&](int64_t task, int thread) {
-      const int64_t chunk = task % chunks.parts, ki = task / chunks.parts % k.parts,
-                    mi = task / chunks.parts / k.parts % m.parts, g = task / chunks.parts / k.parts / m.parts;
+      const int64_t chunk = take_index(task, chunks.parts), ki = take_index(task, k.parts),
+                    mi = take_index(task, m.parts), g = task;
       compute({g, m.begin(mi), m.length(mi), k.begin(ki), k.length(ki)}, chunks, chunk, o, shared,
               Scratch(*this, context.of_thread(workspace, thread)));
     });

@@ -96,8 +96,8 @@ class WinogradCorrelation {
                          std::min(slices.parts, std::max(ceil_div(m_lanes_.count(), blocks_.m / kernels_.lanes),
                                                          ceil_div(context.threads, pixel_tasks)))};
     parallel_for(context.threads, pixel_tasks * m.parts, [&](int64_t task, int thread) {
-      const int64_t mi = task % m.parts, g = task / m.parts % c_.g;
-      const TileBlock block = grid_.block(blocks_, task / m.parts / c_.g);
+      const int64_t mi = take_index(task, m.parts), g = take_index(task, c_.g);
+      const TileBlock block = grid_.block(blocks_, task);
       const Slices part{m.begin(mi), m.begin(mi + 1)};
       Scratch s(*this, context.of_thread(workspace, thread));
       if (!compute(block, g, part, packed, o, s)) finite.store(false, std::memory_order_relaxed);

@@ -50,7 +50,7 @@ class WinogradFilters {
   void transform_all(const T* weight, const EvenSplit& k, const EvenSplit& slices, T* to, int threads,
                      const Weights& weights) const {
     parallel_for(threads, c_.g * k.parts * slices.parts, [&](int64_t task, int thread) {
-      const int64_t slice = task % slices.parts, ki = task / slices.parts % k.parts, g = task / slices.parts / k.parts;
+      const int64_t slice = take_index(task, slices.parts), ki = take_index(task, k.parts), g = task;
       transform(weight, g, k.begin(ki), k.length(ki), slices, slice,
                 to + g * group_count() + offset(k.begin(ki), k.length(ki), slices.begin(slice)), weights(thread));
     });

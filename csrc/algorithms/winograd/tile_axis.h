@@ -4,7 +4,8 @@
 // apart, and the positions of a strided input gradient into phases: each is an axis of stride 1 of its own. A part is a
 // phase, or all classes of as many taps. A dilated part is as many plain ones as its step d, interleaved: tile (p, r)
 // has the outputs 4 d p + r + j d, j < 4. A period is the 4 d positions that d neighbouring tiles fill. Filters of more
-// than four taps are sums of groups, each of which reads so many steps further on; so are those of several classes.
+// than four taps (three, if the other axis has taps too) are sums of groups, each of which reads so many steps further
+// on; so are those of several classes.
 #pragma once
 
 #include <array>

@@ -8,6 +8,7 @@
 #include "algorithms/correlation.h"
 #include "algorithms/tiling.h"
 #include "algorithms/winograd/tile_axis.h"
+#include "core/parallel.h"
 #include "kernels/tables.h"
 
 namespace convext {
@@ -137,7 +138,7 @@ class TileGrid {
   TileBlock first_block(const Blocks& b) const { return {0, b.images, 0, b.rows, 0, b.cols}; }
   TileBlock block(const Blocks& b, int64_t i) const {
     const EvenSplit n = images(b), r = bands(b), c = parts(b);
-    const int64_t ci = i % c.parts, ri = i / c.parts % r.parts, ni = i / c.parts / r.parts;
+    const int64_t ci = take_index(i, c.parts), ri = take_index(i, r.parts), ni = i;
     return {n.begin(ni),
             n.length(ni),
             r.begin(ri) * h_.period(),

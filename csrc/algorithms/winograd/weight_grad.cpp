@@ -1,8 +1,8 @@
-// Weight gradient by F(2, 4) and F(3, 4): the output's gradient is a filter of four taps whose outputs are the weight's
-// gradient. At every frequency it is a matrix product, source channels x output channels, summed over tiles; what it
-// sums stays at the frequencies until a chunk of tiles is done. A task owns a term (which has weights of its own), a
-// block of channels and a chunk. The chunks follow from the problem alone and are added in their order, so the result
-// does not depend on the threads.
+// Weight gradient by F(2, 4), F(3, 4) and F(4, 4): the output's gradient is a filter of four taps whose outputs are the
+// weight's gradient. At every frequency it is a matrix product, source channels x output channels, summed over tiles;
+// what it sums stays at the frequencies until a chunk of tiles is done. A task owns a term (which has weights of its
+// own), a block of channels and a chunk. The chunks follow from the problem alone and are added in their order, so the
+// result does not depend on the threads.
 #include <new>
 
 #include "algorithms/channel_panel.h"

@@ -2,8 +2,9 @@
 // rounding error.
 #include "algorithms/winograd/winograd.h"
 
-#include "algorithms/dense/task_grid.h"
+#include "algorithms/correlation.h"
 #include "algorithms/layouts.h"
+#include "algorithms/panel.h"
 #include "algorithms/tiling.h"
 #include "algorithms/winograd/tile_grid.h"
 
