@@ -37,6 +37,8 @@ struct EvenSplit {
     for (int64_t i = 0; i < parts; ++i) f(begin(i), length(i));
   }
   int64_t largest() const { return length(0); }
+  int64_t smallest() const { return shorter_; }
+  int64_t longer_parts() const { return longer_parts_; }  // those of one more
 
   int64_t size, parts;
 
@@ -61,9 +63,9 @@ inline double tile_cycles(int64_t mr, int64_t nv) {
 // Cycles of one step of a product of `rows` rows and `vectors` vectors, each cut evenly into tiles.
 inline double product_cycles(const EvenSplit& rows, const EvenSplit& vectors) {
   const auto sum = [](const EvenSplit& split, const auto& cycles) {
-    const int64_t longer = split.size % split.parts, length = split.size / split.parts;
-    return static_cast<double>(longer) * cycles(length + 1) +
-           static_cast<double>(split.parts - longer) * cycles(length);
+    const int64_t longer = split.longer_parts(), shorter = split.smallest();
+    return static_cast<double>(longer) * cycles(shorter + 1) +
+           static_cast<double>(split.parts - longer) * cycles(shorter);
   };
   return sum(rows, [&](int64_t mr) { return sum(vectors, [&](int64_t nv) { return tile_cycles(mr, nv); }); });
 }

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "core/isa.h"
+#include "core/problem.h"
 #include "kernels/channel_stencil/channel_stencil.h"
 #include "kernels/fft/fft.h"
 #include "kernels/fma_chains/fma_chains.h"
@@ -104,6 +105,11 @@ const WinogradKernels<T>& winograd(Isa isa) {
 template <typename T>
 TransposeFn<T> transpose(Isa isa) {
   return transposes<T>(isa).block;
+}
+
+// Numbers in a vector, of every kernel.
+inline int64_t vector_lanes(DType dtype, Isa isa) {
+  return dtype == DType::kFloat32 ? outer_product<float>(isa).lanes : outer_product<double>(isa).lanes;
 }
 
 }  // namespace convext

@@ -334,7 +334,6 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   for (int kh = 1; kh <= kWinogradMaxTaps; ++kh)
     for (int kw = 1; kw <= kWinogradMaxTaps; ++kw) {
       const WinogradTransforms<T>& transforms = tile.of[kh - 1][kw - 1];
-      if (transforms.source == nullptr) continue;
       add("winograd_source", kh, kw, run_winograd_source<T>, transforms.source);
       add("winograd_filter", kh, kw, run_winograd_filter<T>, transforms.filter);
       add("winograd_destination", kh, kw, run_winograd_destination<T>, transforms.destination);

@@ -17,8 +17,7 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   const int64_t in_lanes = p.pass == Pass::kOutput      ? p.oc_per_group()
                            : p.pass == Pass::kInputGrad ? p.ic_per_group()
                                                         : std::max(p.oc_per_group(), p.ic_per_group());
-  const int64_t lanes =
-      p.dtype == DType::kFloat32 ? outer_product<float>(policy.isa).lanes : outer_product<double>(policy.isa).lanes;
+  const int64_t lanes = vector_lanes(p.dtype, policy.isa);
   return in_lanes < (p.g > 1 ? lanes / 2 + 1 : 5) ? "few channels a group leave lanes idle" : nullptr;
 }
 

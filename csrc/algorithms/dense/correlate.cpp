@@ -119,8 +119,8 @@ class Correlate {
     const TaskGrid grid(c_, blocks_, apart_, tiles_.lanes, context.threads);
     T* const packed = packed_once() ? reinterpret_cast<T*>(context.shared()) : nullptr;
     if (packed != nullptr)
-      packing().pack_all(packed, o.weight, grid.m(), blocks_, context.threads, [&](int64_t thread) {
-        const Scratch s(*this, context.of_thread(workspace, static_cast<int>(thread)));
+      packing().pack_all(packed, o.weight, grid.m(), blocks_, context.threads, [&](int thread) {
+        const Scratch s(*this, context.of_thread(workspace, thread));
         return std::pair(s.a_offset, s.unused);
       });
     parallel_for(context.threads, grid.count(), [&](int64_t i, int thread) {

@@ -22,6 +22,7 @@ class TaskGrid {
         apart_(apart),
         threads_(threads),
         h_(c.axis_h(0)),
+        w_(c.all_phases_w()),
         best_(best_cut(lanes)),
         rows_(cut(h_, best_.rows)),
         cols_(cut(c.axis_w(0), blocks.cols)),
@@ -58,7 +59,7 @@ class TaskGrid {
            rows_.part(ri),
            cols_.part(ci),
            c_.axis_h(phase_h),
-           c_.all_phases_w()};
+           w_};
     t.rows.length = std::min(t.rows.length, t.h.out - t.rows.first);
     if (apart_ && t.rows.length > 0) {
       t.h.drop_padding_taps(t.rows.first, t.rows.first + t.rows.length);
@@ -125,7 +126,7 @@ class TaskGrid {
   const Blocks& blocks_;
   bool apart_;
   int64_t threads_;
-  Axis h_;
+  Axis h_, w_;  // w_: of all phases
   Cut best_;
   AxisCut rows_, cols_;
   int64_t row_parts_, col_parts_;

@@ -124,10 +124,9 @@ double filled_lanes_wanted(const ConvProblem& p, Isa isa) {
 const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (p.oc_per_group() > 4) return "many output channels a group fill a dense tile";
   if (p.kh < 2 || p.oh < 2) return "too few rows share what they read";
-  const int64_t lanes =
-      p.dtype == DType::kFloat32 ? stencil_rows<float>(policy.isa).lanes : stencil_rows<double>(policy.isa).lanes;
   const int64_t width = p.pass == Pass::kOutput ? p.ow : p.iw;
-  const double filled = static_cast<double>(width) / static_cast<double>(ceil_div(width, lanes) * lanes);
+  const double filled =
+      static_cast<double>(width) / static_cast<double>(round_up(width, vector_lanes(p.dtype, policy.isa)));
   return p.g >= 16 && filled < filled_lanes_wanted(p, policy.isa) ? "channels fill the lanes better" : nullptr;
 }
 

@@ -23,8 +23,7 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   constexpr int64_t kMaxEdges = 1 << 16;  // pixels and taps of a row: the table of runs takes a few bytes for each
   if (std::max(p.iw, p.ow) * p.taps() > kMaxEdges) return "the table of its edges would be large";
   if (p.ic_per_group() > 1) {
-    const int64_t lanes =
-        p.dtype == DType::kFloat32 ? pixel_stencil<float>(policy.isa).lanes : pixel_stencil<double>(policy.isa).lanes;
+    const int64_t lanes = vector_lanes(p.dtype, policy.isa);
     if (p.g == 1 || p.ic < lanes) return "few groups leave lanes idle";
     return p.ic_per_group() > lanes ? "a group fills the lanes" : nullptr;
   }
