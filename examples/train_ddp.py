@@ -110,8 +110,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-    # FSDP2's caches keep the process group, and so gloo's threads, beyond destroy_process_group(). One that lets
-    # go of its last tensor while the interpreter is shut down aborts the process (PyTorch 2.13: one run in ten,
-    # with torch.nn's layers or convext's). All is done and written here: the process ends without the shutdown.
+    # FSDP2's caches keep the process group, and so gloo's threads, beyond destroy_process_group(). A
+    # thread that lets go of its last tensor while the interpreter is shut down aborts the process
+    # (PyTorch 2.13: one run in ten, with torch.nn's layers or convext's). All is done and written here,
+    # so it ends without the shutdown.
     sys.stdout.flush()
     os._exit(0)
