@@ -16,9 +16,10 @@ struct AxisPart {
 
 class AxisCut {
  public:
-  // Parts of at most `longest` positions. at_padding: as above; else all parts have all taps.
-  AxisCut(const Axis& axis, bool at_padding, int64_t longest)
-      : axis_(axis), at_padding_(at_padding), longest_(longest) {}
+  // Parts of at most `longest` positions, cut between units of `unit` of them. at_padding: as above; else all parts
+  // have all taps.
+  AxisCut(const Axis& axis, bool at_padding, int64_t longest, int64_t unit = 1)
+      : axis_(axis), at_padding_(at_padding), longest_(longest), unit_(std::min(unit, longest)) {}
 
   int64_t parts() const {
     return total([](const AxisPart&, const EvenSplit& parts) { return parts.parts; });
@@ -34,7 +35,7 @@ class AxisCut {
   AxisPart largest() const {
     AxisPart largest{};
     total([&](const AxisPart& segment, const EvenSplit& parts) {
-      largest.length = std::max(largest.length, parts.largest());
+      largest.length = std::max(largest.length, std::min(parts.largest() * unit_, segment.length));
       return largest.taps = std::max(largest.taps, segment.taps);
     });
     return largest;
@@ -42,13 +43,22 @@ class AxisCut {
 
   AxisPart part(int64_t i) const {
     for (AxisPart segment = segment_at(0);; segment = segment_at(segment.first + segment.length)) {
-      const EvenSplit parts = EvenSplit::of_at_most(segment.length, longest_);
-      if (i < parts.parts) return {segment.first + parts.begin(i), parts.length(i), segment.tap, segment.taps};
+      const EvenSplit parts = split(segment);
+      if (i < parts.parts) {
+        const int64_t begin = parts.begin(i) * unit_,
+                      length = std::min(parts.length(i) * unit_, segment.length - begin);
+        return {segment.first + begin, length, segment.tap, segment.taps};
+      }
       i -= parts.parts;
     }
   }
 
  private:
+  EvenSplit split(const AxisPart& segment) const {
+    const int64_t units = ceil_div(segment.length, unit_);
+    return {units, segment.length <= longest_ ? 1 : ceil_div(units, longest_ / unit_)};
+  }
+
   // The positions from `first` on that have the same taps.
   AxisPart segment_at(int64_t first) const {
     const Axis& a = axis_;
@@ -66,7 +76,7 @@ class AxisCut {
     int64_t sum = 0;
     for (int64_t first = 0; first < axis_.out;) {
       const AxisPart segment = segment_at(first);
-      sum += f(segment, EvenSplit::of_at_most(segment.length, longest_));
+      sum += f(segment, split(segment));
       first += segment.length;
     }
     return sum;
@@ -74,7 +84,7 @@ class AxisCut {
 
   Axis axis_;
   bool at_padding_;
-  int64_t longest_;
+  int64_t longest_, unit_;
 };
 
 // Do parts with taps of their own save more than a fifth? Each tap of each part adds to sums that others have begun,

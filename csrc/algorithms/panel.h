@@ -90,7 +90,8 @@ void copy_block(T* dst, int64_t dst_pitch, const PlaneBlock<T>& b, PaddingMode m
 //   kShifts      [channel][row][position]                    a tap is a shift; a line is an image row
 //   kColumnTaps  [channel][tap w][row][column]               a copy a tap along w; a line is all rows of the block
 //   kTapCopies   [channel][tap h][tap w][image][row][column] a copy a tap; a line is several small images
-enum class Arrangement : uint8_t { kShifts, kColumnTaps, kTapCopies };
+//   kInPlace     [channel][position]                         none: one tap that moves nothing reads the source itself
+enum class Arrangement : uint8_t { kShifts, kColumnTaps, kTapCopies, kInPlace };
 
 class PanelShape {
  public:
@@ -98,14 +99,15 @@ class PanelShape {
       : rows_(h, rows, arrangement != Arrangement::kTapCopies),
         cols_(w, cols, arrangement == Arrangement::kShifts, true),
         arrangement_(arrangement),
-        images_(images) {}
+        images_(images),
+        channel_pitch_(arrangement == Arrangement::kInPlace ? w.in : images_ * rows_.size() * cols_.size()) {}
 
   int64_t lines() const { return arrangement_ == Arrangement::kShifts ? rows_.length() : 1; }
   int64_t line_length() const {
     return (arrangement_ == Arrangement::kShifts ? 1 : images_ * rows_.length()) * cols_.length();
   }
   int64_t row_pitch() const { return arrangement_ == Arrangement::kShifts ? cols_.size() : cols_.length(); }
-  int64_t channel_pitch() const { return images_ * rows_.size() * cols_.size(); }
+  int64_t channel_pitch() const { return channel_pitch_; }
 
   int64_t tap_offset(int64_t tap_h, int64_t tap_w) const { return place(rows_.base(tap_h), cols_.base(tap_w), 0); }
 
@@ -134,13 +136,15 @@ class PanelShape {
         return col * rows_.size() + row * cols_.length();
       case Arrangement::kTapCopies:
         return images_ * row * cols_.size() + images_ * rows_.length() * col + image * rows_.length() * cols_.length();
+      case Arrangement::kInPlace:
+        return 0;
     }
     return 0;
   }
 
   Strip rows_, cols_;
   Arrangement arrangement_;
-  int64_t images_;
+  int64_t images_, channel_pitch_;
 };
 
 }  // namespace convext

@@ -2,10 +2,12 @@
 // source channels x taps. A task owns a block of pixels and of destination channels; for each block of source
 // channels it packs a panel (and the weights, where that pays) and runs every register tile over it, so the
 // panel is read from L2 and each of its NR-wide slices from L1, however many destination channels there are.
+// (A source that one tap reads as it lies is its own panel.)
 #include "algorithms/dense/dense.h"
 #include "algorithms/dense/pack_weights.h"
 #include "algorithms/dense/product.h"
 #include "algorithms/dense/task_grid.h"
+#include "algorithms/layouts.h"
 #include "algorithms/panel.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -55,12 +57,15 @@ class Correlate {
     const int64_t pixels = std::max<int64_t>(1, part_h.length * part_w.length);
     const int64_t together =
         EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, (apart_ ? kMaxCols : kMaxFlatPixels) / pixels)).largest();
-    if (!apart_ || h.out == 1) consider(Arrangement::kShifts, 1, 1, h.out, w.out);
+    if (moves_nothing(c_.problem()))
+      consider(Arrangement::kInPlace, 1, 0, h.out, w.out);
+    else if (!apart_ || h.out == 1)
+      consider(Arrangement::kShifts, 1, 1, h.out, w.out);
     if (!apart_ && h.out > 1 && w.out <= kMaxFlatWidth) consider(Arrangement::kColumnTaps, 1, tw, 1, h.out * w.out);
     if (apart_ ? h.out > 1 : together > 1 && !scattered())
       consider(Arrangement::kTapCopies, together, th * tw + 1, 1, together * pixels);
 
-    const bool shifts = b.arrangement == Arrangement::kShifts;
+    const bool shifts = in_rows(b.arrangement);
     b.cols = apart_ ? part_w.length : shifts ? std::min(w.out, kMaxCols) : w.out;
     const int64_t line = shifts ? b.cols : b.images * part_h.length * b.cols;
     const int64_t uses = shifts ? vectors(line) * std::min(h.out, ceil_div(kMaxCols, line)) : vectors(line);
@@ -138,7 +143,7 @@ class Correlate {
 
   // Halves the block where it costs least; false if nothing is left to halve.
   static bool shrink(Blocks& b) {
-    const bool narrow = b.arrangement != Arrangement::kShifts || b.cols <= kMinCols;
+    const bool narrow = !in_rows(b.arrangement) || b.cols <= kMinCols;
     int64_t& size = b.images > 1 ? b.images : b.rows > 1 ? b.rows : !narrow ? b.cols : b.m > b.mr ? b.m : b.k;
     if (size == 1) return false;
     size = ceil_div(size, 2);
@@ -159,6 +164,9 @@ class Correlate {
   static constexpr int64_t kMaxResultBytes = 1 << 20;
 
   AxisCut cut(const Axis& axis, int64_t longest) const { return {axis, apart_, longest}; }
+
+  // Is a line of pixels a row, or a part of one?
+  static bool in_rows(Arrangement a) { return a == Arrangement::kShifts || a == Arrangement::kInPlace; }
 
   // Has each source channel a block of weights to itself?
   bool reads_all_taps() const {
@@ -195,7 +203,7 @@ class Correlate {
                                   ? block_channels(c, s.blocks_) * s.blocks_.k * taps_h * c.kernel_w
                                   : 0);
       unused = take.array<T>(kOuterProductMaxMr);
-      panel = take.array<T>(panel_pitch * s.blocks_.k);
+      panel = take.array<T>(s.blocks_.arrangement == Arrangement::kInPlace ? 0 : panel_pitch * s.blocks_.k);
       bytes = take.bytes();
     }
   };
@@ -240,9 +248,12 @@ class Correlate {
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       const int64_t k0 = k.begin(ki), channels = k.length(ki);
-      for (int64_t i = 0; i < group.images; ++i)
-        panel.pack(s.panel, source + (i * c_.g * c_.k + k0) * c_.in_pixels(), c_.in_h, c_.in_w, channels, t.rows.first,
-                   t.cols.first, c_.padding_mode, rows_, i);
+      if (blocks_.arrangement == Arrangement::kInPlace)
+        product.b = source + k0 * c_.in_pixels() + t.cols.first;
+      else
+        for (int64_t i = 0; i < group.images; ++i)
+          panel.pack(s.panel, source + (i * c_.g * c_.k + k0) * c_.in_pixels(), c_.in_h, c_.in_w, channels,
+                     t.rows.first, t.cols.first, c_.padding_mode, rows_, i);
       product.start = ki > 0 ? Start::kAdd : product.bias != nullptr ? Start::kRowBias : Start::kZero;
       product.weight = weight + k0 * c_.weight_k;
       if (packed != nullptr) {

@@ -25,7 +25,7 @@ class TaskGrid {
         w_(c.all_phases_w()),
         best_(best_cut(lanes)),
         rows_(cut(h_, best_.rows)),
-        cols_(cut(c.axis_w(0), blocks.cols)),
+        cols_(c.axis_w(0), apart, blocks.cols, lanes),
         row_parts_(rows_.parts()),
         col_parts_(cols_.parts()),
         m_(c.m / c.shuffle_w, best_.m_blocks),
@@ -102,7 +102,9 @@ class TaskGrid {
       for (int64_t mb = coarsest; mb <= finest; mb += ceil_div(mb, 4)) {
         const int64_t rounds = ceil_div(others * rb * mb, threads_);
         const double product = static_cast<double>(c_.m * c_.taps()) / static_cast<double>(mb) / (2 * lanes);
-        const double copies = blocks_.arrangement == Arrangement::kShifts ? 1.0 : static_cast<double>(c_.kernel_w);
+        const double copies = blocks_.arrangement == Arrangement::kInPlace  ? 0.0
+                              : blocks_.arrangement == Arrangement::kShifts ? 1.0
+                                                                            : static_cast<double>(c_.kernel_w);
         const double copy =
             2 * kNumberCycles * copies * (1 + static_cast<double>(c_.kernel_h * rb) / static_cast<double>(h_.out));
         const double cost = static_cast<double>(rounds) / static_cast<double>(rb) * (product + copy);
