@@ -91,6 +91,7 @@ def check_tiles(kernel: Kernel, side: str, h: np.ndarray, w: np.ndarray) -> None
         x = random(rng, kernel, side, height, width, kernel.lanes)
         tiles = np.zeros(count, TILE)
         tiles["source"] = np.arange(count)[::-1] * kernel.lanes  # tiles lie where the list says
+        tiles["rows"], tiles["cols"] = rows, cols
         v = nans(kernel, side, len(h) * len(w), count, kernel.lanes)
         kernel.run(
             x=x, x_h=step_h * width * kernel.lanes, x_w=step_w * kernel.lanes, tiles=guarded(tiles, side),
@@ -111,7 +112,10 @@ def test_source(kernel: Kernel, side: str) -> None:
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("winograd_gradient"))
 def test_gradient(kernel: Kernel, side: str) -> None:
-    check_tiles(kernel, side, transform(kernel.mr).destination.T, transform(kernel.nr).destination.T)
+    h, w = (transform(taps).destination.T for taps in (kernel.mr, kernel.nr))
+    for rows in range(1, h.shape[1] + 1):
+        for cols in range(1, w.shape[1] + 1):
+            check_tiles(kernel, side, h[:, :rows], w[:, :cols])
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -176,6 +180,10 @@ def test_destination(kernel: Kernel, side: str) -> None:
     tiles["destination"] = np.arange(count) * len(h) * len(w) * lanes
     tiles["rows"], tiles["cols"] = np.transpose(sizes)
     want = Transformed.of(h, w, m.swapaxes(0, 1).reshape(count, h.shape[1], w.shape[1], lanes))
+    for t, (rows, cols) in enumerate(sizes):  # tiles without a fourth output have no value at infinity
+        at = m.reshape(h.shape[1], w.shape[1], count, lanes)[:, :, t]
+        at[-1 if rows < len(h) else len(at) :] = np.nan
+        at[:, -1 if cols < len(w) else at.shape[1] :] = np.nan
     for added in (False, True):
         for infinite in (False, True):
             y = guarded(np.full((count, len(h), len(w), lanes), 2, kernel.dtype), side)

@@ -50,11 +50,11 @@ class WinogradCorrelation {
     const int64_t k_blocks = EvenSplit::of_at_most(c_.k, b.k).parts;
     const double m_vectors = number(m_lanes_.count());
     const double products = grid_.sum([&](const TileTerm& t) {
-      const EvenSplit rows = EvenSplit::of_at_most(b.images * t.image_tiles(block), b.mr);
-      return number(t.points() * t.groups() * c_.k) *
-                 product_cycles(rows, EvenSplit::of_at_most(m_lanes_.count(), b.nv)) +
-             number(t.points() * rows.parts * slices.parts * k_blocks) *
-                 (kCall + 2 * number(rows.largest() * slices.largest()));
+      return t.sum_of_frequencies(t.kinds(block), [&](int64_t image_tiles) {
+        const EvenSplit rows = EvenSplit::of_at_most(b.images * image_tiles, b.mr);
+        return number(t.groups() * c_.k) * product_cycles(rows, EvenSplit::of_at_most(m_lanes_.count(), b.nv)) +
+               number(rows.parts * slices.parts * k_blocks) * (kCall + 2 * number(rows.largest() * slices.largest()));
+      });
     });
     const auto transforms = [&](const auto& groups) {
       return number(b.images) *
@@ -87,8 +87,7 @@ class WinogradCorrelation {
     FiniteFlag& finite = *new (context.shared()) FiniteFlag(true);
     T* packed = reinterpret_cast<T*>(context.shared() + align_up(sizeof(FiniteFlag)));
     if (blocks_.packed_weights)
-      filters().transform_all(o.weight, EvenSplit::of_at_most(c_.k, blocks_.k), slices_of_all(), packed,
-                              context.threads,
+      filters().transform_all(o.weight, packed, context.threads,
                               [&](int thread) { return Scratch(*this, context.of_thread(workspace, thread)).weight; });
     const int64_t pixel_tasks = grid_.blocks(blocks_) * c_.g;
     const EvenSplit slices = slices_of_all();
@@ -111,10 +110,11 @@ class WinogradCorrelation {
     int64_t begin, end;
   };
 
-  // A term of a block: parts h and w; its tiles, those of an image being `count`; its matrices.
+  // A term of a block: parts h and w; the tiles of an image; its matrices.
   struct Term {
     TileTerm tiles;
     WinogradTile* list;
+    TileKinds kinds;
     int64_t h, w, count;
     T *source, *sums;
   };
@@ -148,7 +148,7 @@ class WinogradCorrelation {
       sums = take.array<T>(matrices([&](const TileTerm&) { return s.task_lanes(); }));
       result = take.array<T>(s.result_pitch(b.cols) * b.rows * s.h().out_step());
       weight = take.array<T>(b.k * s.c_.taps() * lanes);
-      filter = take.array<T>(b.packed_weights ? 0 : s.grid_.filter_numbers() * b.k * b.nv * lanes);
+      filter = take.array<T>(b.packed_weights ? 0 : s.filters().slice_count());
       bias = take.array<T>(lanes);
       check = take.array<T>(lanes);
       bytes = take.bytes();
@@ -174,7 +174,8 @@ class WinogradCorrelation {
     const Tile tile = best_tile(tiles_, false, b.images * largest.image_tiles(grid_.first_block(b)), m_lanes_.count());
     b.mr = tile.mr, b.nv = tile.nv;
     const int64_t blocks = grid_.blocks(b);
-    b.packed_weights = filters().cost(blocks, true) < filters().cost(blocks, false);
+    const WinogradFilters<T> filters(p_, c_, grid_, b, isa_);
+    b.packed_weights = filters.cost(blocks, true) < filters.cost(blocks, false);
   }
 
   int64_t panel_vectors(const TileBlock& b) const {
@@ -182,7 +183,7 @@ class WinogradCorrelation {
   }
 
   // It refers to members of this object, and is made where it is used.
-  WinogradFilters<T> filters() const { return {p_, c_, grid_, isa_}; }
+  WinogradFilters<T> filters() const { return {p_, c_, grid_, blocks_, isa_}; }
 
   const TileAxes& h() const { return grid_.h(); }
   const TileAxes& w() const { return grid_.w(); }
@@ -204,7 +205,7 @@ class WinogradCorrelation {
     const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       transform_source(block, g, k.begin(ki), k.length(ki), o, s);
-      multiply(block.images, g, k.begin(ki), k.length(ki), part, packed, o, s);
+      multiply(block.images, g, ki, part, packed, o, s);
     }
     return transform_sums(block, g, part, o, s);
   }
@@ -215,7 +216,8 @@ class WinogradCorrelation {
     for (int64_t i = 0; i < grid_.terms(); ++i) {
       const TileTerm tiles = grid_.term(i);
       const int64_t count = tiles.list(b, s.panel.pitch(), result_pitch(b.c1 - b.c0), kernels_.lanes, list);
-      const Term& t = *new (&s.terms[i]) Term{tiles, list, i / w().count(), i % w().count(), count, source, sums};
+      const Term& t =
+          *new (&s.terms[i]) Term{tiles, list, tiles.kinds(b), i / w().count(), i % w().count(), count, source, sums};
       list += t.count;
       source += t.tiles.points() * frequency_pitch(b.images * t.count, t.tiles.groups() * blocks_.k, kernels_.lanes);
       sums += t.tiles.points() * frequency_pitch(b.images * t.count, task_lanes(), kernels_.lanes);
@@ -241,50 +243,55 @@ class WinogradCorrelation {
                      (h().shift(t.h) + t.tiles.h.group_shift(gh)) * s.panel.pitch() +
                      (w().shift(t.w) + t.tiles.w.group_shift(gw)) * lanes;
             args.x_h = strides.h, args.x_w = strides.w;
-            args.tiles = t.list, args.count = t.count;
-            args.v = t.source + i * t.count * steps + group * padded + c;
             args.v_tile = steps, args.v_frequency = frequency_pitch(b.images * t.count, steps, lanes);
-            t.tiles.transforms(kernels_).source(args);
+            t.kinds.each(b.images, i, [&](int64_t tile, int64_t row, int64_t count) {
+              args.tiles = t.list + tile, args.count = count;
+              args.v = t.source + row * steps + group * padded + c;
+              t.tiles.transforms(kernels_).source(args);
+            });
           });
         }
       }
   }
 
   // Adds the block's products to the sums [f][tile][destination channel of the task], term by term.
-  void multiply(int64_t images, int64_t g, int64_t k0, int64_t channels, const Slices& part, const T* packed,
+  void multiply(int64_t images, int64_t g, int64_t ki, const Slices& part, const T* packed,
                 const CorrelationOperands<T>& o, const Scratch& s) const {
-    const EvenSplit slices = slices_of_all();
-    const int64_t lanes = kernels_.lanes, padded = round_up(channels, lanes), pitch = task_lanes();
+    const WinogradFilters<T> filters = this->filters();
+    const EvenSplit& slices = filters.slices();
+    const int64_t lanes = kernels_.lanes, pitch = task_lanes(), channels = filters.k().length(ki),
+                  padded = round_up(channels, lanes);
     const T* row[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
     args.rows = row, args.a_offset = s.a_offset, args.b_offset = s.b_offset;
-    args.c_stride = pitch, args.start = k0 == 0 ? Start::kZero : Start::kAdd;
+    args.c_stride = pitch, args.start = ki == 0 ? Start::kZero : Start::kAdd;
     for (int64_t slice = part.begin; slice < part.end; ++slice) {
       const int64_t nv = slices.length(slice), width = nv * lanes;
       args.b = s.filter, args.columns = width;
       if (blocks_.packed_weights)
-        args.b = packed + g * filters().group_count() + filters().offset(k0, channels, slices.begin(slice));
+        args.b = packed + g * filters.group_count() + filters.offset(ki, slice);
       else
-        filters().transform(o.weight, g, k0, channels, slices, slice, s.filter, s.weight);
+        filters.transform(o.weight, g, ki, slice, s.filter, s.weight);
       for (const Term& t : std::span(s.terms, static_cast<size_t>(grid_.terms()))) {
         const int64_t count = images * t.count, groups = t.tiles.groups();
-        const EvenSplit rows = EvenSplit::of_at_most(count, blocks_.mr);
         args.steps = groups * channels;
         for (int64_t i = 0; i < args.steps; ++i) {
           s.a_offset[i] = i / channels * padded + i % channels;
           s.b_offset[i] = i * width;
         }
-        for (int64_t f = 0; f < t.tiles.points(); ++f, args.b += args.steps * width) {
+        t.tiles.each_frequency(t.kinds, [&](int64_t f, const TileKinds::Range& image_tiles) {
           const T* source = t.source + f * frequency_pitch(count, groups * padded, lanes);
           T* sums = t.sums + f * frequency_pitch(count, pitch, lanes) +
                     (slices.begin(slice) - slices.begin(part.begin)) * lanes;
-          for (int64_t i = 0; i < rows.parts; ++i) {
-            const int64_t first = rows.begin(i), mr = rows.length(i);
-            for (int64_t r = 0; r < mr; ++r) row[r] = source + (first + r) * groups * padded;
-            args.c = sums + first * pitch;
-            tiles_.rows[nv - 1][mr - 1](args);
-          }
-        }
+          EvenSplit::of_at_most(images * (image_tiles.end - image_tiles.begin), blocks_.mr)
+              .each([&](int64_t begin, int64_t mr) {
+                const int64_t first = images * image_tiles.begin + begin;
+                for (int64_t r = 0; r < mr; ++r) row[r] = source + (first + r) * groups * padded;
+                args.c = sums + first * pitch;
+                if (mr > 0) tiles_.rows[nv - 1][mr - 1](args);
+              });
+          args.b += filters.pitch(t.tiles, channels, slice);
+        });
       }
     }
   }
@@ -307,12 +314,15 @@ class WinogradCorrelation {
           const Term& t = s.terms[term];
           const TileStrides strides = t.tiles.destination_strides(row, lanes);
           WinogradDestinationArgs<T> args{};
-          args.m = t.sums + i * t.count * pitch + (v - first) * lanes;
           args.m_tile = pitch, args.m_frequency = frequency_pitch(b.images * t.count, pitch, lanes);
-          args.tiles = t.list, args.count = t.count, args.check = s.check;
+          args.check = s.check;
           args.bias = c_.output_pass && term > 0 ? nullptr : s.bias;
           args.y = s.result, args.y_h = strides.h, args.y_w = strides.w;
-          t.tiles.transforms(kernels_).destination(args);
+          t.kinds.each(b.images, i, [&](int64_t tile, int64_t row, int64_t count) {
+            args.tiles = t.list + tile, args.count = count;
+            args.m = t.sums + row * pitch + (v - first) * lanes;
+            t.tiles.transforms(kernels_).destination(args);
+          });
         }
         T* to = destination.at(b.n0 + i, g * c_.m + m0, r0 * c_.out_w + c0);
         const bool whole = cols == c_.out_w && cols * lanes == row;  // rows adjoin

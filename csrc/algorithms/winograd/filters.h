@@ -1,5 +1,6 @@
 // The filters of a correlation, transformed: for a block of source channels and a slice of destination channels, as
-// wide as a register tile, the matrices [term][frequency][source channel (times groups of taps)][lane].
+// wide as a register tile, the matrices [term][frequency][source channel (times groups of taps)][lane], each followed
+// by a vector that is not used (see frequency_pitch).
 #pragma once
 
 #include "algorithms/channel_panel.h"
@@ -12,7 +13,7 @@ namespace convext {
 template <typename T>
 class WinogradFilters {
  public:
-  WinogradFilters(const ConvProblem& p, const Correlation& c, const TileGrid& grid, Isa isa)
+  WinogradFilters(const ConvProblem& p, const Correlation& c, const TileGrid& grid, const Blocks& b, Isa isa)
       : p_(p),
         c_(c),
         grid_(grid),
@@ -20,18 +21,24 @@ class WinogradFilters {
         transpose_(transpose<T>(isa)),
         rows_(rows<T>(isa)),
         m_lanes_{c.m, kernels_.lanes},
+        k_(EvenSplit::of_at_most(c.k, b.k)),
+        slices_(EvenSplit::of_at_most(m_lanes_.count(), b.nv)),
         streamed_from_(4 * l2_bytes(isa)) {}
 
-  // Numbers of `channels` source channels and of `vectors` vectors of destination channels.
-  int64_t count(int64_t channels, int64_t vectors) const {
-    return grid_.filter_numbers() * kernels_.lanes * channels * vectors;
-  }
-  int64_t group_count() const { return count(c_.k, m_lanes_.count()); }
+  // Blocks of source channels, and slices of vectors of destination channels.
+  const EvenSplit& k() const { return k_; }
+  const EvenSplit& slices() const { return slices_; }
 
-  // Where, in those of a group, the block of `channels` source channels from k0 on begins, and in it the slice that
-  // begins at a vector.
-  int64_t offset(int64_t k0, int64_t channels, int64_t vector) const {
-    return count(k0, m_lanes_.count()) + count(channels, vector);
+  // Numbers of a group, and of the largest slice of a block.
+  int64_t group_count() const { return count(c_.k * m_lanes_.count(), k_.parts * slices_.parts); }
+  int64_t slice_count() const { return count(k_.largest() * slices_.largest(), 1); }
+  // From a matrix of so many channels of a slice to the next.
+  int64_t pitch(const TileTerm& t, int64_t channels, int64_t slice) const {
+    return frequency_pitch(t.groups() * channels, slices_.length(slice) * kernels_.lanes, kernels_.lanes);
+  }
+  // Where, in those of a group, a slice of a block begins.
+  int64_t offset(int64_t ki, int64_t slice) const {
+    return count(k_.begin(ki) * m_lanes_.count() + k_.length(ki) * slices_.begin(slice), ki * slices_.parts + slice);
   }
 
   // Cycles of a group's filters, which are transformed in each of some blocks of tiles or, packed, before all.
@@ -47,21 +54,19 @@ class WinogradFilters {
 
   // All filters of all groups; weights(thread) is memory for the transform.
   template <typename Weights>
-  void transform_all(const T* weight, const EvenSplit& k, const EvenSplit& slices, T* to, int threads,
-                     const Weights& weights) const {
-    parallel_for(threads, c_.g * k.parts * slices.parts, [&](int64_t task, int thread) {
-      const int64_t slice = take_index(task, slices.parts), ki = take_index(task, k.parts), g = task;
-      transform(weight, g, k.begin(ki), k.length(ki), slices, slice,
-                to + g * group_count() + offset(k.begin(ki), k.length(ki), slices.begin(slice)), weights(thread));
+  void transform_all(const T* weight, T* to, int threads, const Weights& weights) const {
+    parallel_for(threads, c_.g * k_.parts * slices_.parts, [&](int64_t task, int thread) {
+      const int64_t slice = take_index(task, slices_.parts), ki = take_index(task, k_.parts), g = task;
+      transform(weight, g, ki, slice, to + g * group_count() + offset(ki, slice), weights(thread));
     });
   }
 
-  // Those of `channels` source channels from k0 on and of a slice; `gathered` has room for a vector's weights.
-  void transform(const T* weight, int64_t g, int64_t k0, int64_t channels, const EvenSplit& slices, int64_t slice,
-                 T* to, T* gathered) const {
-    const int64_t lanes = kernels_.lanes, taps = c_.taps(), width = slices.length(slice) * lanes;
-    for (int64_t v = slices.begin(slice); v < slices.begin(slice + 1); ++v, to += lanes) {
-      gather(weight + g * c_.weights_per_group(), k0, channels, v, gathered);
+  // Those of a slice of a block; `gathered` has room for a vector's weights.
+  void transform(const T* weight, int64_t g, int64_t ki, int64_t slice, T* to, T* gathered) const {
+    const int64_t lanes = kernels_.lanes, taps = c_.taps(), width = slices_.length(slice) * lanes,
+                  channels = k_.length(ki);
+    for (int64_t v = slices_.begin(slice); v < slices_.begin(slice + 1); ++v, to += lanes) {
+      gather(weight + g * c_.weights_per_group(), k_.begin(ki), channels, v, gathered);
       T* matrices = to;
       for (int64_t i = 0; i < grid_.terms(); ++i) {
         const TileTerm t = grid_.term(i);
@@ -72,16 +77,22 @@ class WinogradFilters {
           args.w_w = t.w.weight_step() * lanes;
           args.taps_h = static_cast<int32_t>(t.h.taps(gh)), args.taps_w = static_cast<int32_t>(t.w.taps(gw));
           args.count = channels;
-          args.u = matrices + group * channels * width, args.u_filter = width,
-          args.u_frequency = t.groups() * channels * width;
+          args.u = matrices + group * channels * width, args.u_filter = width;
+          args.u_frequency = pitch(t, channels, slice);
           t.transforms(kernels_).filter(args);
         });
-        matrices += t.points() * t.groups() * channels * width;
+        matrices += t.points() * pitch(t, channels, slice);
       }
     }
   }
 
  private:
+  // Of so many pairs of a source channel and a vector of destination channels, in so many slices.
+  int64_t count(int64_t pairs, int64_t slices) const {
+    const int64_t matrices = grid_.sum([](const TileTerm& t) { return t.points(); });
+    return (grid_.filter_numbers() * pairs + matrices * slices) * kernels_.lanes;
+  }
+
   // [channel][tap][lane] of a vector of destination channels.
   void gather(const T* weight, int64_t k0, int64_t channels, int64_t vector, T* to) const {
     const int64_t lanes = kernels_.lanes, taps = c_.taps(), m0 = m_lanes_.begin(vector),
@@ -111,6 +122,7 @@ class WinogradFilters {
   TransposeFn<T> transpose_;
   const RowKernels<T>& rows_;
   LaneGroups m_lanes_;
+  EvenSplit k_, slices_;
   int64_t streamed_from_;
 };
 

@@ -6,6 +6,9 @@
 // has the outputs 4 d p + r + j d, j < 4. A period is the 4 d positions that d neighbouring tiles fill. Filters of more
 // than four taps (three, if the other axis has taps too) are sums of groups, each of which reads so many steps further
 // on; so are those of several classes.
+//
+// The value at infinity makes the fourth output of a tile and no other. So a line whose length is no multiple of four
+// ends with tiles of three outputs, which do without it: 14 are 4 + 4 + 3 + 3, by 22 points and not 24.
 #pragma once
 
 #include <array>
@@ -35,6 +38,8 @@ class TileAxis {
   int group_taps() const { return group_taps_; }  // those of the transforms
   int64_t outputs() const { return winograd_outputs(group_taps_); }
   int64_t points() const { return winograd_points(group_taps_); }
+  bool infinite(int64_t point) const { return group_taps_ > 1 && point == points() - 1; }
+  int64_t points(bool infinite) const { return infinite ? (group_taps_ > 1 ? 1 : 0) : points() - points(true); }
   int64_t step() const { return step_; }  // between the inputs, and the outputs, of a tile
 
   int64_t groups() const { return classes_ * class_groups(); }
@@ -63,18 +68,24 @@ class TileAxis {
             .taps = classes_};
   }
 
-  // Tiles of the positions [begin, end), which begin with a period.
+  // Tiles of the positions [begin, end), which begin with a period; and those of them that are tiles of three.
   int64_t tiles(int64_t begin, int64_t end) const {
-    const int64_t length = std::max<int64_t>(0, std::min(end, axis_.out) - begin), whole = length / period();
-    return whole * step_ + std::min(step_, length - whole * period());
+    return sum_of_lines(begin, end, [&](int64_t length) { return line_tiles(length); });
   }
-  // Calls f(o, outputs): the tile that begins at position o, and how many of its outputs exist.
+  int64_t threes(int64_t begin, int64_t end) const {
+    return sum_of_lines(begin, end, [&](int64_t length) { return line_threes(length); });
+  }
+  // Calls f(o, outputs) for the tiles of three, or for the others: where one begins, and how many of its outputs exist.
   template <typename F>
-  void each_tile(int64_t begin, int64_t end, const F& f) const {
+  void each_tile(int64_t begin, int64_t end, bool three, const F& f) const {
     end = std::min(end, axis_.out);
-    for (int64_t period0 = begin; period0 < end; period0 += period())
-      for (int64_t o = period0; o < std::min(end, period0 + step_); ++o)
-        f(o, std::min(outputs(), ceil_div(end - o, step_)));
+    for (int64_t line = begin; line < std::min(end, begin + step_); ++line) {
+      const int64_t length = ceil_div(end - line, step_), all = line_tiles(length), whole = all - line_threes(length);
+      for (int64_t i = three ? whole : 0; i < (three ? all : whole); ++i) {
+        const int64_t first = outputs() * i - std::max<int64_t>(0, i - whole);
+        f(line + first * step_, std::min(outputs() - (three ? 1 : 0), length - first));
+      }
+    }
   }
 
  private:
@@ -88,6 +99,19 @@ class TileAxis {
     for (int group = 2; group <= max_group_taps; ++group)
       if (points(group) < points(best)) best = group;
     return best;
+  }
+
+  // Of a line of outputs, a step apart.
+  int64_t line_tiles(int64_t length) const { return ceil_div(length, outputs()); }
+  int64_t line_threes(int64_t length) const {
+    return outputs() == 1 ? 0 : std::min(line_tiles(length), outputs() * line_tiles(length) - length);
+  }
+  // Sum of f(length) over the lines of the positions [begin, end).
+  template <typename F>
+  int64_t sum_of_lines(int64_t begin, int64_t end, const F& f) const {
+    const int64_t positions = std::max<int64_t>(0, std::min(end, axis_.out) - begin);
+    const int64_t length = positions / step_, longer = positions % step_;
+    return longer * f(length + 1) + (step_ - longer) * f(length);
   }
 
   int64_t class_groups() const { return ceil_div(axis_.taps, int64_t{group_taps_}); }

@@ -32,6 +32,37 @@ inline EvenSplit lane_blocks(const LaneGroups& all, int64_t channels) {
 // would meet in one set of the L1 cache.
 inline int64_t frequency_pitch(int64_t rows, int64_t channels, int64_t lanes) { return rows * channels + lanes; }
 
+// Of the tiles of an image, how many have four outputs along h and along w, and how many three (tile_axis.h), in an
+// order in which those with a value at infinity follow one another, along h as along w.
+struct TileKinds {
+  static constexpr int kCount = 4;
+  struct Kind {
+    bool three_h, three_w;
+  };
+  static constexpr std::array<Kind, kCount> kOrder{{{false, true}, {false, false}, {true, false}, {true, true}}};
+
+  std::array<int64_t, kCount> of{};
+
+  int64_t all() const { return of[0] + of[1] + of[2] + of[3]; }
+  // The tiles that have a frequency: [begin, end).
+  struct Range {
+    int64_t begin, end;
+  };
+  Range with(bool infinite_h, bool infinite_w) const {
+    return {infinite_w ? of[0] : 0, infinite_h ? of[0] + of[1] : infinite_w ? all() - of[3] : all()};
+  }
+  // Calls f(tile, row, count) for each kind: an image's tiles from `tile` on are the rows from `row` on of the matrices
+  // of `images` images.
+  template <typename F>
+  void each(int64_t images, int64_t image, const F& f) const {
+    int64_t tile = 0;
+    for (const int64_t count : of) {
+      if (count > 0) f(tile, tile * images + image * count, count);
+      tile += count;
+    }
+  }
+};
+
 // The tiles of one term.
 struct TileTerm {
   TileAxis h, w;
@@ -40,6 +71,30 @@ struct TileTerm {
   int64_t groups() const { return h.groups() * w.groups(); }
   int64_t outputs() const { return h.outputs() * w.outputs(); }
   int64_t image_tiles(const TileBlock& b) const { return h.tiles(b.r0, b.r1) * w.tiles(b.c0, b.c1); }
+  TileKinds kinds(const TileBlock& b) const {
+    const int64_t threes_h = h.threes(b.r0, b.r1), threes_w = w.threes(b.c0, b.c1);
+    const int64_t fours_h = h.tiles(b.r0, b.r1) - threes_h, fours_w = w.tiles(b.c0, b.c1) - threes_w;
+    return {{fours_h * threes_w, fours_h * fours_w, threes_h * fours_w, threes_h * threes_w}};
+  }
+
+  // Calls f(frequency, the tiles of an image that have it) for each frequency.
+  template <typename F>
+  void each_frequency(const TileKinds& kinds, const F& f) const {
+    for (int64_t i = 0, frequency = 0; i < h.points(); ++i)
+      for (int64_t j = 0; j < w.points(); ++j) f(frequency++, kinds.with(h.infinite(i), w.infinite(j)));
+  }
+  // Sum of f(tiles of an image) over all frequencies.
+  template <typename F>
+  double sum_of_frequencies(const TileKinds& kinds, const F& f) const {
+    double sum = 0;
+    for (const bool infinite_h : {false, true})
+      for (const bool infinite_w : {false, true}) {
+        const int64_t points = h.points(infinite_h) * w.points(infinite_w);
+        const TileKinds::Range range = kinds.with(infinite_h, infinite_w);
+        if (points > 0 && range.end > range.begin) sum += static_cast<double>(points) * f(range.end - range.begin);
+      }
+    return sum;
+  }
 
   // Calls f(group, its number along h, along w) for each group of taps.
   template <typename F>
@@ -59,14 +114,15 @@ struct TileTerm {
                WinogradTile* tiles) const {
     const Axis &ah = h.axis(), &aw = w.axis();
     WinogradTile* tile = tiles;
-    h.each_tile(b.r0, b.r1, [&](int64_t r, int64_t rows) {
-      w.each_tile(b.c0, b.c1, [&](int64_t c, int64_t cols) {
-        *tile++ = {
-            (r - b.r0) * source_pitch + (c - b.c0) * lanes,
-            (ah.out0 + (r - b.r0) * ah.out_step) * destination_pitch + (aw.out0 + (c - b.c0) * aw.out_step) * lanes,
-            static_cast<int32_t>(rows), static_cast<int32_t>(cols)};
+    for (const TileKinds::Kind& kind : TileKinds::kOrder)
+      h.each_tile(b.r0, b.r1, kind.three_h, [&](int64_t r, int64_t rows) {
+        w.each_tile(b.c0, b.c1, kind.three_w, [&](int64_t c, int64_t cols) {
+          *tile++ = {
+              (r - b.r0) * source_pitch + (c - b.c0) * lanes,
+              (ah.out0 + (r - b.r0) * ah.out_step) * destination_pitch + (aw.out0 + (c - b.c0) * aw.out_step) * lanes,
+              static_cast<int32_t>(rows), static_cast<int32_t>(cols)};
+        });
       });
-    });
     return tile - tiles;
   }
 

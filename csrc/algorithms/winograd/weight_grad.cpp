@@ -72,8 +72,10 @@ class WinogradWeightGrad {
       const EvenSplit m = EvenSplit::of_at_most(t.groups() * b.k, b.mr),
                       v = EvenSplit::of_at_most(b.m / kernels_.lanes, b.nv);
       const double tiles = number(b.images * t.image_tiles(block)), points = number(t.points());
-      const double products = points * (tiles * product_cycles(m, v) +
-                                        number(m.parts * v.parts) * (kCall + 3 * number(m.largest() * v.largest())));
+      const double products = t.sum_of_frequencies(t.kinds(block), [&](int64_t image_tiles) {
+        return number(b.images * image_tiles) * product_cycles(m, v) +
+               number(m.parts * v.parts) * (kCall + 3 * number(m.largest() * v.largest()));
+      });
       const double sources =
           tiles * number(t.groups()) * points * kTransform +
           number(b.images * t.h.classes() * t.h.span(b.rows) * t.w.axis().stride * t.w.span(b.cols)) * kMoved;
@@ -182,20 +184,23 @@ class WinogradWeightGrad {
     s.gradient_panel.prepare(b.r0, t.h.whole(b.r1 - b.r0), b.c0, t.w.whole(b.c1 - b.c0));
     const int64_t image = t.list(b, s.source_panel.pitch(), 0, lanes, s.source_tiles), count = b.images * image;
     t.list(b, s.gradient_panel.pitch(), 0, lanes, s.gradient_tiles);
-    transform_source(t, b, c, image, o, s);
-    transform_gradient(t, b, c, image, o, s);
+    const TileKinds kinds = t.kinds(b);
+    transform_source(t, b, c, kinds, o, s);
+    transform_gradient(t, b, c, kinds, o, s);
 
     const EvenSplit m = EvenSplit::of_at_most(steps, blocks_.mr), v = EvenSplit::of_at_most(width / lanes, blocks_.nv);
     const T* row[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
     args.rows = row, args.a_offset = s.a_offset, args.b_offset = s.b_offset;
-    args.steps = count, args.c_stride = width, args.start = first ? Start::kZero : Start::kAdd;
+    args.c_stride = width, args.start = first ? Start::kZero : Start::kAdd;
     for (int64_t i = 0; i < count; ++i) s.a_offset[i] = i * steps, s.b_offset[i] = i * width;
-    for (int64_t f = 0; f < t.points(); ++f) {
-      const T* source = s.source + f * frequency_pitch(count, steps, lanes);
+    t.each_frequency(kinds, [&](int64_t f, const TileKinds::Range& image_tiles) {
+      const int64_t tile0 = b.images * image_tiles.begin;
+      const T* source = s.source + f * frequency_pitch(count, steps, lanes) + tile0 * steps;
+      args.steps = b.images * image_tiles.end - tile0;
       for (int64_t vi = 0; vi < v.parts; ++vi) {
         const int64_t at = v.begin(vi) * lanes;
-        args.b = s.gradient + f * frequency_pitch(count, width, lanes) + at;
+        args.b = s.gradient + f * frequency_pitch(count, width, lanes) + tile0 * width + at;
         args.columns = v.length(vi) * lanes;
         for (int64_t mi = 0; mi < m.parts; ++mi) {
           for (int64_t r = 0; r < m.length(mi); ++r) row[r] = source + m.begin(mi) + r;
@@ -203,41 +208,46 @@ class WinogradWeightGrad {
           products_.rows[v.length(vi) - 1][m.length(mi) - 1](args);
         }
       }
-    }
+    });
   }
 
   // [f][tile][group of taps][input channel]
-  void transform_source(const TileTerm& t, const TileBlock& b, const Channels& c, int64_t image, const Operands& o,
-                        const Scratch& s) const {
+  void transform_source(const TileTerm& t, const TileBlock& b, const Channels& c, const TileKinds& kinds,
+                        const Operands& o, const Scratch& s) const {
     const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = t.groups() * padded,
-                  pitch = s.source_panel.pitch();
+                  pitch = s.source_panel.pitch(), f_pitch = frequency_pitch(b.images * kinds.all(), steps, lanes);
     const TileStrides strides = t.source_strides(pitch, lanes);
     const ChannelView<const T> input(static_cast<const T*>(o.input), p_.input_layout, p_.ic, p_.input_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t ic = c.ic0; ic < c.ic1; ic += lanes) {
         s.source_panel.fill(input, b.n0 + i, c.g * ic_.channels + ic, std::min(lanes, c.ic1 - ic));
         t.each_group([&](int64_t group, int64_t gh, int64_t gw) {
-          t.transforms(kernels_).source(
-              {s.source_panel.data() + s.source_panel.tap_offset(t.h.group_class(gh), t.w.group_class(gw)) +
-                   t.h.group_shift(gh) * pitch + t.w.group_shift(gw) * lanes,
-               strides.h, strides.w, s.source_tiles, image, s.source + i * image * steps + group * padded + ic - c.ic0,
-               steps, frequency_pitch(b.images * image, steps, lanes)});
+          const T* x = s.source_panel.data() + s.source_panel.tap_offset(t.h.group_class(gh), t.w.group_class(gw)) +
+                       t.h.group_shift(gh) * pitch + t.w.group_shift(gw) * lanes;
+          T* v = s.source + group * padded + ic - c.ic0;
+          kinds.each(b.images, i, [&](int64_t tile, int64_t row, int64_t count) {
+            t.transforms(kernels_).source(
+                {x, strides.h, strides.w, s.source_tiles + tile, count, v + row * steps, steps, f_pitch});
+          });
         });
       }
   }
 
   // [f][tile][output channel]
-  void transform_gradient(const TileTerm& t, const TileBlock& b, const Channels& c, int64_t image, const Operands& o,
-                          const Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, width = round_up(c.oc1 - c.oc0, lanes);
+  void transform_gradient(const TileTerm& t, const TileBlock& b, const Channels& c, const TileKinds& kinds,
+                          const Operands& o, const Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, width = round_up(c.oc1 - c.oc0, lanes),
+                  f_pitch = frequency_pitch(b.images * kinds.all(), width, lanes);
     const TileStrides strides = t.source_strides(s.gradient_panel.pitch(), lanes);
     const ChannelView<const T> output(static_cast<const T*>(o.output), p_.output_layout, p_.oc, p_.output_pixels());
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t oc = c.oc0; oc < c.oc1; oc += lanes) {
         s.gradient_panel.fill(output, b.n0 + i, c.g * oc_.channels + oc, std::min(lanes, c.oc1 - oc));
-        t.transforms(kernels_).gradient({s.gradient_panel.data(), strides.h, strides.w, s.gradient_tiles, image,
-                                         s.gradient + i * image * width + oc - c.oc0, width,
-                                         frequency_pitch(b.images * image, width, lanes)});
+        T* d = s.gradient + oc - c.oc0;
+        kinds.each(b.images, i, [&](int64_t tile, int64_t row, int64_t count) {
+          t.transforms(kernels_).gradient({s.gradient_panel.data(), strides.h, strides.w, s.gradient_tiles + tile,
+                                           count, d + row * width, width, f_pitch});
+        });
       }
   }
 

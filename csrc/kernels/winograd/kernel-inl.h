@@ -197,7 +197,10 @@ struct Winograd {
       for (int j = 0; j < kCols; ++j) {
         Vec column[kRows], v[H::kPoints];
 #pragma GCC unroll 7
-        for (int i = 0; i < kRows; ++i) column[i] = Vec::load(x + i * args.x_h + j * args.x_w);
+        for (int i = 0; i < kRows; ++i)
+          column[i] = !kGradient || (i < args.tiles[t].rows && j < args.tiles[t].cols)
+                          ? Vec::load(x + i * args.x_h + j * args.x_w)
+                          : Vec::zero();
         if constexpr (kGradient)
           H::gradient(column, v);
         else

@@ -11,10 +11,11 @@
 //
 // The weight gradient is a filter of 4 taps (the output's gradient) with r outputs (the weight's), by the transposes:
 //
-//   gradient     d = A y (A')         4 (x 4) vectors of a tile                              -> r + 3 (x r + 3)
+//   gradient     d = A y (A')         up to 4 (x 4) vectors of a tile                        -> r + 3 (x r + 3)
 //   filter_grad  w = G' u (G)         r + 3 (x r + 3)                                        -> up to r (x r) taps
 //
-// An axis of one tap is left as it is: a tile has one input and one output along it.
+// An axis of one tap is left as it is: a tile has one input and one output along it. The last frequency along an axis,
+// that of the point infinity, makes the fourth output alone: of a tile without it, it may be anything.
 //
 // Points: +-sqrt(1/2), +-sqrt(2), infinity, of three taps 0 too; of four taps +-0.35, +-0.8, +-1.8, infinity. Their
 // products are near 1, so the rounding error stays near that of a direct sum: of r = 2, 3, 4 it is 1.6, 1.4, 1.7 times
@@ -37,7 +38,7 @@ inline constexpr int kWinogradMaxNestedTaps = 3;
 constexpr int winograd_outputs(int taps) { return taps == 1 ? 1 : 4; }
 constexpr int winograd_points(int taps) { return winograd_outputs(taps) + taps - 1; }
 
-// Where a tile reads and writes, relative to x and y, and how many of its outputs exist.
+// Where a tile reads and writes, relative to x and y, and how many of its outputs exist (of `gradient`: are read).
 struct WinogradTile {
   int64_t source, destination;
   int32_t rows, cols;
