@@ -9,6 +9,8 @@ import pytest
 from helpers.kernels import Kernel, integers, kernels, nans, offsets
 from helpers.memory import SIDES
 
+from convext import _C
+
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("stencil"))
@@ -98,7 +100,7 @@ def test_stencil_rows(kernel: Kernel, side: str) -> None:
     """Rows and columns of taps inside x, at its edges and far outside, taps forwards and backwards."""
     rng = np.random.default_rng(0)
     far = 3 * kernel.lanes
-    most = {"scalar": 4, "avx2": 5, "avx512": 7}[kernel.isa]  # rows of taps in registers
+    most = _C.stencil_row_taps(kernel.isa)
     for columns, taps_h in itertools.product(range(1, 2 * kernel.nr + 2), (1, 2, 3, 4, 5, 7)):
         rows, top = 1 + (columns + taps_h) % 19, int(rng.integers(-3, 4))
         height = max(1, rows + taps_h - 1 + int(rng.integers(-3, 4)))
@@ -120,6 +122,35 @@ def test_stencil_rows(kernel: Kernel, side: str) -> None:
                 x=x, x_pitch=width, width=width, row_taps=offsets(groups), groups=len(groups),
                 column=offsets(column), taps=len(column), weight=weight, weight_h=len(column), weight_w=1,
                 y=y, y_pitch=columns, rows=rows, columns=columns, bias=3,
+            )  # fmt: skip
+            np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("line_stencil"))
+def test_line_stencil(kernel: Kernel, side: str) -> None:
+    """Few taps and more than a vector has lanes, inside x, at its edges and far outside, both ways round."""
+    rng = np.random.default_rng(0)
+    for columns, taps in itertools.product(range(1, 2 * kernel.nr + 2), (1, 3, 2 * kernel.lanes + 3)):
+        lines, dilation = 1 + (columns + taps) % 7, 1 + columns % 3
+        reach = (taps - 1) * dilation
+        width = max(1, columns + reach + int(rng.integers(-reach - 3, 4)))
+        x = integers(rng, kernel, side, lines, width)
+        weight = integers(rng, kernel, side, lines, taps)
+        bias = integers(rng, kernel, side, lines)
+        for column, backwards in ((0, False), (-(reach // 2), True), (-reach - kernel.lanes - 3, False)):
+            y = nans(kernel, side, lines, columns)
+            far = reach + kernel.lanes + 3
+            padded = np.pad(x, ((0, 0), (far, columns + reach)))
+            want = np.zeros_like(y) if backwards else np.repeat(bias[:, None], columns, 1)
+            for t in range(taps):
+                tap = weight[:, taps - 1 - t if backwards else t]
+                want += tap[:, None] * padded[:, far + column + t * dilation :][:, :columns]
+            kernel.run(
+                x=x, x_pitch=width, width=width, column=column, dilation=dilation, taps=taps,
+                weight=weight.ctypes.data + backwards * (taps - 1) * weight.itemsize, weight_pitch=taps,
+                weight_step=-1 if backwards else 1, bias=0 if backwards else bias, bias_pitch=1,
+                y=y, y_pitch=columns, lines=lines, columns=columns,
             )  # fmt: skip
             np.testing.assert_array_equal(y, want)
 

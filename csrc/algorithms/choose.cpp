@@ -8,13 +8,13 @@
 
 namespace convext {
 
-extern const Algorithm kPointwise, kGroupedPixels, kDepthwiseRows, kDepthwiseChannels, kDepthwise, kFft, kGrouped,
-    kWinograd, kJointPhases, kDense, kChannelsLast, kReference;
+extern const Algorithm kPointwise, kGroupedPixels, kDepthwiseLines, kDepthwiseRows, kDepthwiseChannels, kDepthwise,
+    kFft, kGrouped, kWinograd, kJointPhases, kDense, kChannelsLast, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
-    &kFft,      &kGroupedPixels, &kDepthwiseRows, &kDepthwiseChannels, &kDepthwise, &kPointwise, &kGrouped,
-    &kWinograd, &kJointPhases,   &kDense,         &kChannelsLast,      &kReference,
+    &kFft,     &kGroupedPixels, &kDepthwiseLines, &kDepthwiseRows, &kDepthwiseChannels, &kDepthwise, &kPointwise,
+    &kGrouped, &kWinograd,      &kJointPhases,    &kDense,         &kChannelsLast,      &kReference,
 };
 
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {

@@ -9,6 +9,7 @@
 #include "kernels/fft/fft.h"
 #include "kernels/fma_chains/fma_chains.h"
 #include "kernels/inner_product/inner_product.h"
+#include "kernels/line_stencil/line_stencil.h"
 #include "kernels/outer_product/outer_product.h"
 #include "kernels/pixel_stencil/pixel_stencil.h"
 #include "kernels/rows/rows.h"
@@ -56,6 +57,12 @@ const StencilKernel<T>& stencil(Isa isa) {
 template <typename T>
 const StencilRowsKernel<T>& stencil_rows(Isa isa) {
   constexpr const StencilRowsTable* kTables[] = {&kStencilRowsScalar, &kStencilRowsAvx2, &kStencilRowsAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const LineStencilKernel<T>& line_stencil(Isa isa) {
+  constexpr const LineStencilTable* kTables[] = {&kLineStencilScalar, &kLineStencilAvx2, &kLineStencilAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

@@ -99,6 +99,19 @@ void run_stencil_rows(StencilRowsFn<T> fn, const Fields& fields) {
 }
 
 template <typename T>
+void run_line_stencil(LineStencilFn<T> fn, const Fields& fields) {
+  LineStencilArgs<T> args{};
+  fields.get("x", args.x), fields.get("x_pitch", args.x_pitch), fields.get("width", args.width);
+  fields.get("column", args.column), fields.get("dilation", args.dilation), fields.get("taps", args.taps);
+  fields.get("weight", args.weight), fields.get("weight_pitch", args.weight_pitch);
+  fields.get("weight_step", args.weight_step);
+  fields.get("bias", args.bias), fields.get("bias_pitch", args.bias_pitch);
+  fields.get("y", args.y), fields.get("y_pitch", args.y_pitch);
+  fields.get("lines", args.lines), fields.get("columns", args.columns);
+  fn(args);
+}
+
+template <typename T>
 void run_stencil_grad(StencilGradFn<T> fn, const Fields& fields) {
   StencilGradArgs<T> args{};
   fields.get("x", args.x), fields.get("x_image", args.x_image);
@@ -303,6 +316,8 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   add("stencil", plane.rows, plane.vectors * plane.lanes, run_stencil<T>, plane.fn);
   const StencilRowsKernel<T>& plane_rows = stencil_rows<T>(isa);
   add("stencil_rows", plane_rows.rows, plane_rows.vectors * plane_rows.lanes, run_stencil_rows<T>, plane_rows.fn);
+  const LineStencilKernel<T>& line = line_stencil<T>(isa);
+  add("line_stencil", line.rows, line.vectors * line.lanes, run_line_stencil<T>, line.fn);
   const StencilGradTiles<T>& plane_grad = stencil_grad<T>(isa);
   for (int kh = 1; kh <= kStencilGradMaxKh; ++kh)
     for (int kw = 1; kw <= kStencilGradMaxKw; ++kw)
@@ -373,6 +388,7 @@ void add_kernels(py::module_& m) {
     for (const Kernel& kernel : all_kernels()) names.push_back(kernel.name);
     return names;
   });
+  m.def("stencil_row_taps", [](const std::string& isa) { return stencil_rows<float>(parse_isa(isa)).row_taps; });
   m.def("run_kernel", &run_kernel, py::arg("name"), py::arg("fields"));
 }
 

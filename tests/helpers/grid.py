@@ -18,6 +18,8 @@ ONE_DIMENSIONAL = [
     conv1d(4, 4, 50, 31, padding=(15, 15)),
     conv1d(12, 12, 29, 4, g=12, padding=(3, 0), n=2),  # causal depthwise
     conv1d(8, 8, 40, 31, g=8, padding=(15, 15)),
+    conv1d(5, 10, 70, 35, g=5, dilation=2, padding=(68, 0), n=2),  # causal, taps of several vectors
+    conv1d(7, 7, 300, 5, g=7, dilation=3, padding=(6, 6)),
     conv1d(8, 8, 24, 6, g=2, stride=2, dilation=3, padding=(8, 7)),
     conv1d(2, 3, 4, 4),  # one output
 ]
@@ -124,6 +126,7 @@ TAILS = [
     *(conv2d(4, 9, (1, w), (1, 1), n=2) for w in WIDTHS),
     *(conv2d(2, 2, (3, w), (3, 3), g=2, padding=SAME) for w in WIDTHS),
     *(conv1d(2, 7, 2 * w + 1, 3, stride=2, padding=(0, 1)) for w in WIDTHS),
+    *(conv1d(3, 3, w, 20, g=3, padding=(9, 10)) for w in WIDTHS),
     *(conv2d(2, oc, (4, 5), (3, 3), padding=SAME) for oc in CHANNELS),
     *(conv2d(3, oc, (3, 7), (1, 1), n=2) for oc in CHANNELS),
     *(conv2d(ic, 2, (4, 5), (3, 3), padding=SAME) for ic in CHANNELS),

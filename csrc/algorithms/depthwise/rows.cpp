@@ -1,7 +1,7 @@
 // Depthwise convolution with stride 1 by kernels/stencil_rows: several rows of a plane stay in registers and share what
 // is read of the source, where it lies.
 #include "algorithms/correlation.h"
-#include "algorithms/half.h"
+#include "algorithms/depthwise/depthwise.h"
 #include "algorithms/layouts.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
@@ -9,8 +9,6 @@
 
 namespace convext {
 namespace {
-
-constexpr int64_t kMaxColumns = 1 << 29;  // masks of lanes are made of columns in 32 bits
 
 template <typename T>
 class SharedRows {
@@ -110,7 +108,7 @@ const char* supports(const ConvProblem& p) {
   if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
   if (p.stride_h != 1 || p.stride_w != 1) return "it has a stride";
   if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
-  if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaxColumns) return "its rows are too wide for masks";
+  if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaskColumns) return "its rows are too wide for masks";
   return needs_channels_first(p);
 }
 

@@ -20,14 +20,15 @@ const char* profitable(const ConvProblem& p, const Policy&) {
 
 using Fft = Halves<kFftCorrelate, kFftWeightGrad>;
 
-// A vector of the direct sum takes half a nanosecond where each reads its own numbers (depthwise), a quarter where
-// a matrix product shares them (Sapphire Rapids; alike for all instruction sets, as the transforms are).
+// A vector of the direct sum takes half a nanosecond where each reads its own numbers (depthwise weight gradients), a
+// quarter where they share them (Sapphire Rapids; alike for all instruction sets, as the transforms are).
 const char* worthwhile(const Plan& plan) {
   constexpr size_t kMaxSpectraBytes = 9 << 20;
   const ConvProblem& p = plan.problem;
   if (p.pass != Pass::kWeightGrad && plan.workspace.shared_bytes > kMaxSpectraBytes)
     return "the spectra of its smallest blocks need more than 9 MiB";
-  const double vectors = p.flops() / 2 / plan.kernel.nr, direct = vectors * (p.ic_per_group() == 1 ? 0.5 : 0.25);
+  const bool own = p.pass == Pass::kWeightGrad && p.ic_per_group() == 1;
+  const double vectors = p.flops() / 2 / plan.kernel.nr, direct = vectors * (own ? 0.5 : 0.25);
   return Fft::of(p).cost(plan) > direct ? "few segments share the transforms of the taps" : nullptr;
 }
 

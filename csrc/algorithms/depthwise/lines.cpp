@@ -1,0 +1,84 @@
+// Depthwise convolution along one axis with stride 1 (kernels/line_stencil): channels are rows with weights of their own,
+// as many to a call as a task has.
+#include "algorithms/correlation.h"
+#include "algorithms/depthwise/depthwise.h"
+#include "algorithms/layouts.h"
+#include "algorithms/tiling.h"
+#include "core/parallel.h"
+
+namespace convext {
+namespace {
+
+template <typename T>
+class LineCorrelation {
+ public:
+  LineCorrelation(const ConvProblem& p, Isa isa, const Blocks& blocks)
+      : c_(p), w_(c_.axis_w(0)), blocks_(blocks), kernel_(line_stencil<T>(isa)) {}
+
+  void plan(Blocks& b) const {
+    b.mr = kernel_.rows, b.nv = kernel_.vectors;
+    b.m = EvenSplit::of_at_most(c_.g, std::max<int64_t>(1, kPixelsPerTask / w_.out)).largest();
+  }
+
+  KernelName kernel() const { return {.shape = "line_stencil", .mr = blocks_.mr, .nr = blocks_.nv * kernel_.lanes}; }
+  Workspace workspace() const { return {}; }
+
+  void run(const Workspace&, const Operands& operands, const Context& context) const {
+    const CorrelationOperands<T> o(c_.problem(), operands);
+    const EvenSplit groups = EvenSplit::of_at_most(c_.g, blocks_.m);
+    parallel_for(context.threads, c_.n * groups.parts, [&](int64_t task, int) {
+      const int64_t gi = task % groups.parts, n = task / groups.parts, g = groups.begin(gi);
+      LineStencilArgs<T> args{};
+      args.x = o.source + (n * c_.g + g) * c_.in_w;
+      args.x_pitch = args.width = c_.in_w;
+      args.column = w_.offset0, args.dilation = w_.offset_step, args.taps = w_.taps;
+      args.weight_pitch = c_.weights_per_group(), args.weight_step = w_.tap_step;
+      args.bias_pitch = c_.m, args.y_pitch = c_.m * c_.out_w;
+      args.lines = groups.length(gi), args.columns = w_.out;
+      for (int64_t m = 0; m < c_.m; ++m) {
+        args.weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + w_.tap0;
+        args.bias = o.bias == nullptr ? nullptr : o.bias + g * c_.m + m;
+        args.y = o.destination + (n * c_.g * c_.m + g * c_.m + m) * c_.out_w;
+        kernel_.fn(args);
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t kPixelsPerTask = 8192;
+
+  Correlation c_;
+  Axis w_;
+  Blocks blocks_;
+  const LineStencilKernel<T>& kernel_;
+};
+
+constexpr Half kLineCorrelation = half<LineCorrelation>();
+
+const char* supports(const ConvProblem& p) {
+  if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
+  if (p.ic_per_group() != 1) return "a group has several input channels";
+  if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
+  if (p.ih != 1 || p.oh != 1 || p.kh != 1) return "it has two axes";
+  if (p.stride_w != 1) return "it has a stride";
+  if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
+  if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaskColumns) return "its rows are too wide for masks";
+  return needs_channels_first(p);
+}
+
+// Channels in the lanes win where lanes would be empty, or most taps would read padding: they meet at half a vector for
+// 3 and 7 taps, and at 8 to 40 columns for 31 (AVX-512 and AVX2).
+const char* profitable(const ConvProblem& p, const Policy& policy) {
+  if (p.oc_per_group() > 4) return "many output channels a group fill a dense tile";
+  const int64_t width = p.pass == Pass::kOutput ? p.ow : p.iw;
+  return p.g >= 16 && width < std::max(vector_lanes(p.dtype, policy.isa) / 2, p.kw) ? "channels fill the lanes better"
+                                                                                    : nullptr;
+}
+
+using Lines = Whole<kLineCorrelation>;
+
+}  // namespace
+
+extern const Algorithm kDepthwiseLines = {"depthwise_lines", supports, profitable, Lines::plan, Lines::run};
+
+}  // namespace convext
