@@ -21,11 +21,13 @@ struct Product {
   int64_t steps, weight_m, c_stride, lines, length, b_line, c_line;
   Start start;
   ReadAhead<T> next_source, next_weights;  // a turn before each tile
+  bool asks_ahead = false;                 // does each tile ask for a cache line of the next columns of B?
 
   EvenSplit vectors() const { return EvenSplit::of_at_most(ceil_div(length, kernels.lanes), blocks.nv); }
   int64_t turns() const { return lines * vectors().parts * tiles.parts; }
 
   void multiply() {
+    constexpr int64_t kLine = 64 / sizeof(T);
     const T* rows[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
     args.rows = rows, args.a_offset = a_offset, args.b_offset = b_offset;
@@ -33,11 +35,13 @@ struct Product {
     const EvenSplit vectors = this->vectors();
     for (int64_t line = 0; line < lines; ++line)
       vectors.each([&](int64_t v0, int64_t nv) {
-        const int64_t j0 = v0 * kernels.lanes;
+        const int64_t j0 = v0 * kernels.lanes, nr = nv * kernels.lanes;
         args.b = b + line * b_line + j0;
-        args.columns = std::min(length - j0, nv * kernels.lanes);
+        args.columns = std::min(length - j0, nr);
+        int64_t next = asks_ahead ? nr : 2 * nr;
         tiles.each([&](int64_t first, int64_t mr) {
           next_source.turn(), next_weights.turn();
+          args.ahead = next < 2 * nr ? next : 0, next += kLine;
           args.c = c + line * c_line + j0 + first * c_stride;
           args.bias = bias == nullptr ? nullptr : bias + first;
           if (blocks.packed_weights) {

@@ -16,6 +16,8 @@ template <typename Vec, int MR, int NV, bool kPacked>
 struct OuterProductTile {
   using T = typename Vec::T;
   static constexpr int kFullColumns = (NV - 1) * Vec::kLanes;
+  static constexpr bool kAsksAhead = kPacked && Vec::kLanes * sizeof(T) == 64;
+  static constexpr int kL2 = 2;  // __builtin_prefetch's locality
   static_assert(MR * NV + NV + 1 <= Vec::kRegisters, "the tile spills");
 
   // Where the last vector is partial its loads are masked; where that is free all are.
@@ -65,7 +67,9 @@ struct OuterProductTile {
     }
     for (int64_t k = 0; k < args.steps; ++k) {
       Vec b[NV];
-      load_row<kTail>(b, args.b + args.b_offset[k], tail);
+      const T* at_b = args.b + args.b_offset[k];
+      load_row<kTail>(b, at_b, tail);
+      if constexpr (kAsksAhead) __builtin_prefetch(at_b + args.ahead, 0, kL2);
       const int64_t at = kPacked ? 0 : args.a_offset[k];
 #pragma GCC unroll 16
       for (int r = 0; r < MR; ++r) {

@@ -41,6 +41,9 @@ struct OuterProductArgs {
   int64_t columns;   // 1 .. NR, and more than NR - kLanes: the last vector may be partial
   Start start;
   const T* bias;  // kRowBias: MR numbers, kColumnBias: `columns`
+  // packed, of vectors as long as a cache line: each step asks for that of B[b_offset[k] + ahead], which may lie
+  // anywhere.
+  int64_t ahead = 0;
 };
 
 template <typename T>
