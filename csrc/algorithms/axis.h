@@ -28,6 +28,16 @@ struct Axis {
     return taps > 0 && out > 0 && (offset0 < 0 || offset(taps - 1) + (out - 1) * stride >= in);
   }
 
+  // The destination positions all of whose taps read the source.
+  struct Inside {
+    int64_t first, last;
+  };
+  Inside inside() const {
+    if (taps == 0) return {0, out};
+    const int64_t first = std::clamp<int64_t>(ceil_div(-offset0, stride), 0, out);
+    return {first, std::clamp<int64_t>(floor_div(in - 1 - offset(taps - 1), stride) + 1, first, out)};
+  }
+
   // The positions inside the source that the destination positions [begin, begin + count) read.
   struct Reads {
     int64_t first, count;

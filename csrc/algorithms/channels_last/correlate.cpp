@@ -3,9 +3,10 @@
 //   destination[pixel][m]  =  sum over taps, source channels k  source[pixel moved by the tap][k] * weight[tap, k][m]
 //
 // A task owns a block of pixels. The weights of a tile's width of destination channels are packed to
-// [tap, k][m]; a slice of them stays in L1 while all tiles of the block's pixels run over it. Few source channels
-// are summed over all taps at once, from a panel; many by tap, each pixel from where it lies or from a row of zeros,
-// and tiles leave out the taps that read only zeros for them.
+// [tap, k][m]; a slice of them stays in L1 while all tiles of the block's pixels run over it. Sums are over all taps,
+// of pixels where they lie; tiles with a pixel at an edge read a copy that has the edge. Where dilation is wide sums
+// are over the channels of a tap, each pixel from where it lies or from a row of zeros, and tiles leave out the taps
+// that read only zeros for them.
 #include "algorithms/channels_last/pixel_panel.h"
 #include "algorithms/channels_last/pixel_product.h"
 #include "algorithms/tiling.h"
@@ -25,24 +26,25 @@ class PixelCorrelation {
         tiles_(outer_product<T>(isa)),
         transpose_(transpose<T>(isa)),
         rows_(rows<T>(isa)),
-        by_tap_(!product_.in_place() && c_.k >= (product_.wide_dilation() ? kManyChannels / 2 : kManyChannels)) {}
+        by_tap_(!product_.in_place() && product_.wide_dilation() && c_.k >= kManyChannels) {}
 
   PixelCorrelation(const PixelCorrelation&) = delete;
 
   // ---- planning
   void plan(Blocks& b) {
     const int64_t taps = std::max<int64_t>(1, product_.all_h.taps * product_.all_w.taps);
-    b.cols = std::min(product_.all_w.out, kMaxPixels);
-    b.rows = b.cols < product_.all_w.out ? 1 : std::clamp<int64_t>(kMaxPixels / b.cols, 1, product_.all_h.out);
-    b.images = b.rows < product_.all_h.out ? 1 : std::clamp<int64_t>(kMaxPixels / (b.rows * b.cols), 1, c_.n);
+    const int64_t most = max_pixels();
+    b.cols = std::min(product_.all_w.out, most);
+    b.rows = b.cols < product_.all_w.out ? 1 : std::clamp<int64_t>(most / b.cols, 1, product_.all_h.out);
+    b.images = b.rows < product_.all_h.out ? 1 : std::clamp<int64_t>(most / (b.rows * b.cols), 1, c_.n);
     b.cols = EvenSplit::of_at_most(product_.all_w.out, b.cols).largest();
     b.rows = EvenSplit::of_at_most(product_.all_h.out, b.rows).largest();
     b.images = EvenSplit::of_at_most(c_.n, b.images).largest();
 
     const int64_t pixels = b.images * b.rows * b.cols, read = by_tap_ ? pixels : b.images * panel(b, 1).size();
-    const int64_t fit = kL2Bytes / 2 / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, read));
+    const int64_t fit = kCopyBytes / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, read));
     b.k = EvenSplit::of_at_most(c_.k, std::max({fit, ceil_div(kMaxSteps, by_tap_ ? 1 : taps), kMinChannels})).largest();
-    const bool adjoin = b.cols == product_.all_w.out && product_.phases() == 1 && !leaves_out_taps();
+    const bool adjoin = b.cols == product_.all_w.out && product_.phases() == 1 && !by_tap_;
     const Tile tile = best_tile(tiles_, false, adjoin ? pixels : b.cols, vectors());
     b.mr = tile.mr, b.nv = tile.nv;
     b.packed_weights = b.images < c_.n || b.rows < product_.all_h.out || b.cols < product_.all_w.out;
@@ -82,33 +84,51 @@ class PixelCorrelation {
   using Phase = PixelProduct::Phase;
   using Channels = PixelProduct::Channels;
 
-  static constexpr int64_t kMaxPixels = 256;
-  static constexpr int64_t kMinChannels = 16;  // a cache line
-  // From as many channels on sums by tap pay: no panel, against shorter sums (of half as many, if taps are left out).
-  static constexpr int64_t kManyChannels = 96;
+  static constexpr int64_t kFewPixels = 256, kManyPixels = 1024, kFewBlocks = 16;
+  static constexpr int64_t kMinChannels = 16;   // a cache line
+  static constexpr int64_t kManyChannels = 48;  // make a sum of one tap
+  // Only edges are copied, so they need not stay in L2: that would take fewer channels a block, and more sums.
+  static constexpr int64_t kCopyBytes = 1 << 20;
   static constexpr int64_t kMinSteps = 32, kMaxSteps = sizeof(T) == 4 ? 144 : 72;
 
-  struct Scratch {
-    int64_t *a_offset, *b_offset;
+  // Where a block's steps read, and from which pixels on.
+  struct Reads {
+    int64_t* offset;
     const T** pixel;
+  };
+
+  struct Scratch {
+    Reads source, copy;
+    int64_t* edges;  // for each pixel, and the end: how many before it are at an edge
+    int64_t* b_offset;
     bool* begun;
     T *packed, *bias;
-    T* panel;  // or zeros
+    T* panel;  // the copy, or zeros
     size_t bytes;
     Scratch(const PixelCorrelation& s, std::byte* memory) {
       const Blocks& b = s.blocks_;
       const int64_t pixels = b.images * b.rows * b.cols;
       ScratchAllocator take(memory);
-      a_offset = take.array<int64_t>(b.k * (s.by_tap_ ? 1 : s.c_.taps()));
+      const int64_t steps = b.k * (s.by_tap_ ? 1 : s.c_.taps());
+      source = {take.array<int64_t>(steps), take.array<const T*>(pixels)};
+      copy = {take.array<int64_t>(s.copies() ? steps : 0), take.array<const T*>(s.copies() ? pixels : 0)};
+      edges = take.array<int64_t>(pixels + 1);
       b_offset = take.array<int64_t>(s.max_steps());
-      pixel = take.array<const T*>(pixels);
       begun = take.array<bool>(pixels * s.product_.phases());
       packed = take.array<T>(b.packed_weights ? 0 : s.max_steps() * b.nv * s.tiles_.lanes);
       bias = take.array<T>(s.product_.pixels > 1 ? s.product_.m : 0);
-      panel = take.array<T>(s.by_tap_ ? b.k : s.product_.in_place() ? 0 : b.images * s.panel(b, b.k).size());
+      panel = take.array<T>(s.by_tap_ ? b.k : s.copies() ? b.images * s.panel(b, b.k).size() : 0);
       bytes = take.bytes();
     }
   };
+
+  // Of a block. Those of few channels are many: to find them and the steps takes as long as some tiles do.
+  int64_t max_pixels() const {
+    const Axis &h = product_.all_h, &w = product_.all_w;
+    const int64_t numbers = product_.m + c_.k * h.stride * w.stride,
+                  fit = kL2Bytes / (static_cast<int64_t>(sizeof(T)) * numbers);
+    return std::clamp(std::min(fit, c_.n * h.out * w.out / kFewBlocks), kFewPixels, kManyPixels);
+  }
 
   bool shrink(Blocks& b) const {
     int64_t& size = b.images > 1 ? b.images : b.rows > 1 ? b.rows : b.cols > 1 ? b.cols : b.k;
@@ -135,7 +155,7 @@ class PixelCorrelation {
     return EvenSplit::of_at_most(steps, several ? max_steps() : std::clamp(ceil_div(steps, 2), kMinSteps, max_steps()));
   }
 
-  bool leaves_out_taps() const { return by_tap_ && product_.wide_dilation(); }
+  bool copies() const { return !by_tap_ && !product_.in_place(); }
   PixelPanel panel(const Blocks& b, int64_t channels) const {
     return PixelPanel(product_.all_h, product_.all_w, b.rows, b.cols, channels);
   }
@@ -186,13 +206,13 @@ class PixelCorrelation {
     if (product_.pixels > 1 && o.bias != nullptr)
       for (int64_t i = 0; i < product_.pixels; ++i) std::copy_n(o.bias, c_.m, s.bias + i * c_.m);
     std::fill_n(s.begun, block.pixels() * product_.phases(), false);
+    std::fill_n(s.edges, block.pixels() + 1, 0);
     for (int64_t ki = 0; ki < channel_blocks().parts; ++ki) {
       const Channels k = channels(ki);
       const int64_t channel = g * c_.k + k.k0;
-      const PixelPanel panel = product_.in_place()
-                                   ? PixelPanel(product_.all_h, product_.all_w, source)
-                                   : PixelPanel(product_.all_h, product_.all_w, block.rows, block.cols, k.channels);
-      const T* pixels = by_tap_ ? nullptr : panel.block(source, block, channel, c_.padding_mode, rows_, s.panel);
+      const PixelPanel in_place(product_.all_h, product_.all_w, source),
+          panel(product_.all_h, product_.all_w, block.rows, block.cols, k.channels);
+      if (copies()) panel.edges(source, block, channel, c_.padding_mode, rows_, s.panel, blocks_.mr - 1);
       if (by_tap_) std::fill_n(s.panel, k.channels, T(0));
       product_.each_phase([&](const Phase& phase) {
         PixelBlock b = block;
@@ -204,7 +224,9 @@ class PixelCorrelation {
           if (by_tap_)
             find_pixels(source, channel, phase, tap, b, s);
           else
-            set_offsets(panel, pixels, phase, k, b, s);
+            set_reads(in_place, in_place.block(source, b, channel, c_.padding_mode, rows_, s.panel), phase, k, b,
+                      s.source);
+          if (copies()) set_reads(panel, s.panel, phase, k, b, s.copy), find_edges(b, s.edges);
           for (int64_t slice = slice0; slice < slice1; ++slice)
             for (int64_t sum = 0; sum < sums.parts; ++sum) {
               const int64_t first = tap * sums.size + sums.begin(sum), count = sums.length(sum);
@@ -215,7 +237,7 @@ class PixelCorrelation {
               }
               product.first = sum == 0;
               product.last = slice + 1 == slice1 && sum + 1 == sums.parts;
-              multiply(product, weights, s.a_offset + sums.begin(sum), count, slice, s, o);
+              multiply(product, weights, sums.begin(sum), count, slice, s, o);
             }
         }
         // Tiles that read nothing but zeros.
@@ -223,36 +245,53 @@ class PixelCorrelation {
         product.zeros = nullptr, product.first = true;
         for (int64_t slice = slice0; slice < slice1; ++slice) {
           product.last = slice + 1 == slice1;
-          multiply(product, nullptr, s.a_offset, 0, slice, s, o);
+          multiply(product, nullptr, 0, 0, slice, s, o);
         }
       });
     }
   }
 
   // For sums over all taps: their offsets from a pixel, and the pixels.
-  void set_offsets(const PixelPanel& panel, const T* pixels, const Phase& phase, const Channels& k, const PixelBlock& b,
-                   const Scratch& s) const {
+  void set_reads(const PixelPanel& panel, const T* first, const Phase& phase, const Channels& k, const PixelBlock& b,
+                 const Reads& reads) const {
     const auto index = [](const Axis& of, const Axis& in, int64_t tap) {
       return (of.offset(tap) - in.offset0) / in.offset_step;
     };
-    int64_t* a = s.a_offset;
-    for (int64_t th = 0; th < phase.h.taps; ++th)
+    int64_t* offset = reads.offset;
+    for (int64_t th = 0; th < phase.h.taps; ++th) {
+      const int64_t row = panel.tap_offset_h(index(phase.h, product_.all_h, th));
       for (int64_t tw = 0; tw < phase.w.taps; ++tw) {
-        const int64_t tap = panel.tap_offset(index(phase.h, product_.all_h, th), index(phase.w, product_.all_w, tw));
-        for (int64_t c = 0; c < k.channels; ++c) *a++ = tap + c;
+        const int64_t tap = row + panel.tap_offset_w(index(phase.w, product_.all_w, tw));
+        for (int64_t c = 0; c < k.channels; ++c) *offset++ = tap + c;
       }
-    const T** pixel = s.pixel;
+    }
+    const T** pixel = reads.pixel;
+    const int64_t step = panel.pixel_offset(0, 0, 1);
     for (int64_t i = 0; i < b.images; ++i)
-      for (int64_t r = 0; r < b.rows; ++r)
-        for (int64_t c = 0; c < b.cols; ++c) *pixel++ = pixels + panel.pixel_offset(i, r, c);
+      for (int64_t r = 0; r < b.rows; ++r, pixel += b.cols) {
+        const T* row = first + panel.pixel_offset(i, r, 0);
+        for (int64_t c = 0; c < b.cols; ++c) pixel[c] = row + c * step;
+      }
+  }
+
+  // Counts the pixels at edges: those of which a tap reaches outside the source.
+  void find_edges(const PixelBlock& b, int64_t* edges) const {
+    const auto [top, bottom] = product_.all_h.inside();
+    const auto [left, right] = product_.all_w.inside();
+    int64_t count = *edges = 0;
+    for (int64_t i = 0; i < b.images; ++i)
+      for (int64_t r = b.r0; r < b.r0 + b.rows; ++r) {
+        const bool whole = r < top || r >= bottom;
+        for (int64_t c = b.c0; c < b.c0 + b.cols; ++c) *++edges = count += whole || c < left || c >= right ? 1 : 0;
+      }
   }
 
   // For sums over one tap: the pixels that it reads.
   void find_pixels(const PixelImages<T>& source, int64_t channel, const Phase& phase, int64_t tap, const PixelBlock& b,
                    const Scratch& s) const {
     const int64_t top = phase.h.offset(tap / phase.w.taps), left = phase.w.offset(tap % phase.w.taps);
-    for (int64_t c = 0; c < blocks_.k; ++c) s.a_offset[c] = c;
-    const T** pixel = s.pixel;
+    for (int64_t c = 0; c < blocks_.k; ++c) s.source.offset[c] = c;
+    const T** pixel = s.source.pixel;
     for (int64_t i = 0; i < b.images; ++i)
       for (int64_t r = 0; r < b.rows; ++r) {
         const int64_t h = source_index(c_.padding_mode, (b.r0 + r) * phase.h.stride + top, c_.in_h);
@@ -274,21 +313,20 @@ class PixelCorrelation {
     bool first = true, last = true;  // sum of its steps and slice; slice and sum of its steps
   };
 
-  // All tiles of pixels of the block, for some steps and a slice of the destination's channels.
-  void multiply(const Product& p, const T* weights, const int64_t* a_offset, int64_t steps, int64_t slice,
-                const Scratch& s, const CorrelationOperands<T>& o) const {
+  // All tiles of pixels of the block, for `steps` steps from first_step on and a slice of the destination's channels.
+  void multiply(const Product& p, const T* weights, int64_t first_step, int64_t steps, int64_t slice, const Scratch& s,
+                const CorrelationOperands<T>& o) const {
     const Phase& phase = p.phase;
     const PixelBlock& b = p.block;
     const int64_t m0 = slice_begin(slice), pitch = slice_pitch(slice), nv = slices().length(slice);
     const int64_t pixel = c_.g * product_.m, out_w = product_.out_w();
-    const T* rows[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
-    args.rows = rows, args.a_offset = a_offset, args.b = weights, args.b_offset = s.b_offset, args.steps = steps;
+    args.b = weights, args.b_offset = s.b_offset, args.steps = steps;
     for (int64_t i = 0; i < steps; ++i) s.b_offset[i] = i * pitch;
     args.c_stride = phase.w.out_step * pixel, args.columns = std::min(pitch, product_.m - m0);
     args.bias = o.bias == nullptr ? nullptr : product_.pixels > 1 ? s.bias + m0 : o.bias + p.g * c_.m + m0;
 
-    const bool adjoin = phase.w.out_step == 1 && phase.h.out_step == 1 && b.cols == out_w && !leaves_out_taps();
+    const bool adjoin = phase.w.out_step == 1 && phase.h.out_step == 1 && b.cols == out_w && !by_tap_;
     const int64_t lines = adjoin ? 1 : b.images * b.rows;
     const EvenSplit tiles = EvenSplit::of_at_most(b.pixels() / lines, blocks_.mr);
     for (int64_t line = 0; line < lines; ++line) {
@@ -299,9 +337,11 @@ class PixelCorrelation {
         const int64_t mr = tiles.length(i);
         bool& begun = p.begun[line * tiles.parts + i];
         if (begun && steps == 0) continue;
-        const T** from = s.pixel + line * tiles.size + tiles.begin(i);
-        if (p.zeros != nullptr && std::all_of(from, from + mr, [&](const T* at) { return at == p.zeros; })) continue;
-        std::copy_n(from, mr, rows);
+        const int64_t first = line * tiles.size + tiles.begin(i);
+        const Reads& reads = s.edges[first] < s.edges[first + mr] ? s.copy : s.source;
+        args.rows = reads.pixel + first, args.a_offset = reads.offset + first_step;
+        if (p.zeros != nullptr && std::all_of(args.rows, args.rows + mr, [&](const T* at) { return at == p.zeros; }))
+          continue;
         args.start = begun || !p.first ? Start::kAdd : args.bias != nullptr ? Start::kColumnBias : Start::kZero;
         args.c = c + tiles.begin(i) * args.c_stride;
         tiles_.rows[nv - 1][mr - 1](args);
@@ -316,7 +356,7 @@ class PixelCorrelation {
   const OuterProductTiles<T>& tiles_;
   TransposeFn<T> transpose_;
   const RowKernels<T>& rows_;
-  const bool by_tap_;  // each sum is over channels of one tap
+  const bool by_tap_;  // each sum is over channels of one tap, and tiles leave out taps
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 // The source pixels that one block of destination pixels reads, some channels of each, channels last: read
-// where they lie if no tap reaches outside the image, or copied to memory that stays in the L2 cache. As in
-// algorithms/panel.h the copy does away with edges; a step of a kernel then reads at one offset for all pixels.
+// where they lie if no tap reaches outside the image, or copied. As in algorithms/panel.h the copy does away with
+// edges; a step of a kernel then reads at one offset for all pixels.
 #pragma once
 
 #include "algorithms/axis.h"
@@ -37,10 +37,9 @@ class PixelPanel {
   }
 
   // Where the panel has the pixel that the block's first pixel reads through a tap, and what lies between pixels.
-  int64_t tap_offset(int64_t tap_h, int64_t tap_w) const {
-    return in_place_ ? h_.offset(tap_h) * tap_row_ + w_.offset(tap_w) * channels_
-                     : rows_.base(tap_h) * row_ + tap_w * w_.offset_step * channels_;
-  }
+  int64_t tap_offset(int64_t tap_h, int64_t tap_w) const { return tap_offset_h(tap_h) + tap_offset_w(tap_w); }
+  int64_t tap_offset_h(int64_t tap) const { return in_place_ ? h_.offset(tap) * tap_row_ : rows_.base(tap) * row_; }
+  int64_t tap_offset_w(int64_t tap) const { return (in_place_ ? w_.offset(tap) : tap * w_.offset_step) * channels_; }
   int64_t pixel_offset(int64_t image, int64_t row, int64_t col) const {
     return image * image_ + row * row_ + col * column_;
   }
@@ -52,25 +51,58 @@ class PixelPanel {
   const T* block(const PixelImages<T>& source, const PixelBlock& b, int64_t channel, PaddingMode mode,
                  const RowKernels<T>& kernels, T* memory) const {
     if (in_place_) return source.at(b.n0, b.r0 * h_.stride, b.c0 * w_.stride) + channel;
+    copy(source, b, channel, mode, kernels, memory, [](int64_t) { return Columns{0, 0}; });
+    return memory;
+  }
+
+  // Copies only what pixels at an edge read, of which a tap reaches outside the source, and the `near` pixels before
+  // and behind each.
+  template <typename T>
+  void edges(const PixelImages<T>& source, const PixelBlock& b, int64_t channel, PaddingMode mode,
+             const RowKernels<T>& kernels, T* memory, int64_t near) const {
+    const auto [top, bottom] = h_.inside();
+    const auto [left, right] = w_.inside();
+    const int64_t first = std::clamp<int64_t>(left - b.c0 + near, 0, b.cols),
+                  last = std::clamp<int64_t>(right - b.c0 - near, first, b.cols), width = row_ / channels_,
+                  first_end = first > 0 ? (first - 1) * w_.stride + (w_.taps - 1) * w_.offset_step + 1 : 0;
+    Columns others{std::min(first_end, width), last < b.cols ? last * w_.stride : width};
+    others.last = std::max(others.first, others.last);
+    const int64_t top_end = top > 0 ? (top - 1) * h_.stride + h_.offset(h_.taps - 1) + 1 : INT64_MIN,
+                  bottom_begin = bottom < h_.out ? bottom * h_.stride + h_.offset0 : INT64_MAX;
+    copy(source, b, channel, mode, kernels, memory,
+         [=](int64_t row) { return row < top_end || row >= bottom_begin ? Columns{0, 0} : others; });
+  }
+
+ private:
+  // Columns [first, last) of the panel.
+  struct Columns {
+    int64_t first, last;
+  };
+
+  // left_out(row) are columns of a source row that are not copied.
+  template <typename T, typename LeftOut>
+  void copy(const PixelImages<T>& source, const PixelBlock& b, int64_t channel, PaddingMode mode,
+            const RowKernels<T>& kernels, T* memory, const LeftOut& left_out) const {
+    const int64_t width = row_ / channels_;
     for (int64_t i = 0; i < b.images; ++i)
       rows_.each_piece(b.r0, [&](int64_t at, int64_t row, int64_t count) {
         for (int64_t r = 0; r < count; ++r) {
           T* dst = memory + i * image_ + (at + r) * row_;
           const int64_t from = source_index(mode, row + r * h_.stride, source.height);
-          if (from < 0)
-            std::fill_n(dst, row_, T(0));
-          else
-            copy_row(dst, source, source.at(b.n0 + i, from, 0) + channel, b.c0, mode, kernels);
+          const Columns none = left_out(row + r * h_.stride);
+          for (const Columns columns : {Columns{0, none.first}, Columns{none.last, width}})
+            if (from < 0)
+              std::fill_n(dst + columns.first * channels_, (columns.last - columns.first) * channels_, T(0));
+            else
+              copy_row(dst, source, source.at(b.n0 + i, from, 0) + channel, b.c0, columns, mode, kernels);
         }
       });
-    return memory;
   }
 
- private:
   template <typename T>
-  void copy_row(T* dst, const PixelImages<T>& source, const T* row, int64_t c0, PaddingMode mode,
-                const RowKernels<T>& kernels) const {
-    const int64_t start = c0 * w_.stride + w_.offset0, count = row_ / channels_;
+  void copy_row(T* dst, const PixelImages<T>& source, const T* row, int64_t c0, const Columns& columns,
+                PaddingMode mode, const RowKernels<T>& kernels) const {
+    const int64_t start = c0 * w_.stride + w_.offset0;
     const auto edge = [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const int64_t from = source_index(mode, start + i, source.width);
@@ -80,16 +112,16 @@ class PixelPanel {
           std::copy_n(row + from * source.channels, channels_, dst + i * channels_);
       }
     };
-    const int64_t first = std::clamp<int64_t>(-start, 0, count),
-                  last = std::clamp<int64_t>(source.width - start, first, count);
-    edge(0, first);
+    const int64_t first = std::clamp<int64_t>(-start, columns.first, columns.last),
+                  last = std::clamp<int64_t>(source.width - start, first, columns.last);
+    edge(columns.first, first);
     const T* from = row + (start + first) * source.channels;
     if (channels_ == source.channels)
       std::copy_n(from, (last - first) * channels_, dst + first * channels_);
     else
       kernels.copy(
           {dst + first * channels_, channels_, from, source.channels, last - first, 0, 1, channels_, channels_});
-    edge(last, count);
+    edge(last, columns.last);
   }
 
   Axis h_, w_;
