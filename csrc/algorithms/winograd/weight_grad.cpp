@@ -2,7 +2,7 @@
 // weight's gradient. At every frequency it is a matrix product, source channels x output channels, summed over tiles;
 // what it sums stays at the frequencies until a chunk of tiles is done. A task owns a term (which has weights of its
 // own), a block of channels and a chunk. The chunks follow from the problem alone and are added in their order, so the
-// result does not depend on the threads.
+// result does not depend on the threads. A single one goes straight to where the weight lies, term after term.
 #include <new>
 
 #include "algorithms/channel_panel.h"
@@ -32,9 +32,9 @@ class WinogradWeightGrad {
   void plan(Blocks& b) const {
     const int64_t lanes = kernels_.lanes;
     const TileTerm t = grid_.largest();
-    // Frequencies x channels x channels of sums stay in the L2 cache: 1.2 MiB.
+    // Frequencies x channels x channels of sums, of all terms, stay in the L2 cache: 1.2 MiB.
     const bool square = t.h.taps() > 1 && t.w.taps() > 1;
-    const int64_t sums = (sizeof(T) == 4 ? kSums : kSums / 2) / t.points() / grid_.most_groups();
+    const int64_t sums = (sizeof(T) == 4 ? kSums : kSums / 2) / grid_.filter_numbers();
     b.m = lane_blocks(oc_, square ? kTaskChannels : 2 * kTaskChannels).largest() * lanes;
     b.k = lane_blocks(ic_, sums / b.m).largest() * lanes;
     int64_t outputs = square ? kSquareOutputs : kLineOutputs;
@@ -53,7 +53,7 @@ class WinogradWeightGrad {
       cut();
     }
 
-    const int64_t apart = grid_.terms() * p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts;
+    const int64_t apart = grid_.terms() * channel_blocks(b);
     const int64_t wanted =
         ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
     const int64_t affordable =
@@ -79,13 +79,12 @@ class WinogradWeightGrad {
       const double sources =
           tiles * number(t.groups()) * points * kTransform +
           number(b.images * t.h.classes() * t.h.span(b.rows) * t.w.axis().stride * t.w.span(b.cols)) * kMoved;
-      const double gradients =
-          tiles * points * kTransform + number(b.images * t.h.whole(b.rows) * t.w.whole(b.cols)) * kMoved;
+      const double gradients = tiles * points * kTransform + number(b.images * b.rows * b.cols) * kMoved;
       const double ends = number(t.groups() * b.k) * oc_vectors * points * kTransform;
       return number(grid_.blocks(b)) * (products + ic_vectors * sources + oc_vectors * gradients) +
              number(b.chunks) * ends;
     });
-    return number(p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts) * all_terms;
+    return number(channel_blocks(b)) * all_terms;
   }
 
   KernelName kernel() const {
@@ -93,32 +92,39 @@ class WinogradWeightGrad {
   }
 
   Workspace workspace() const {
-    return {align_up(sizeof(FiniteFlag)) + align_up(sizeof(T) * static_cast<size_t>(blocks_.chunks * partial_count())),
-            thread_bytes()};
+    const int64_t partials = in_place() ? 0 : blocks_.chunks * partial_count();
+    size_t most = 0;
+    for (int64_t i = 0; i < grid_.terms(); ++i) most = std::max(most, Scratch(*this, grid_.term(i), nullptr).bytes);
+    return {align_up(sizeof(FiniteFlag)) + align_up(sizeof(T) * static_cast<size_t>(partials)), most};
   }
 
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
     FiniteFlag& finite = *new (context.shared()) FiniteFlag(true);
     T* partials = reinterpret_cast<T*>(context.shared() + align_up(sizeof(FiniteFlag)));
+    T* weight = o.written<T>(o.weight);
     const EvenSplit ic = lane_blocks(ic_, blocks_.k), oc = lane_blocks(oc_, blocks_.m);
-    const EvenSplit chunks{grid_.blocks(blocks_), blocks_.chunks};
+    const EvenSplit chunks{grid_.blocks(blocks_), blocks_.chunks}, terms{grid_.terms(), in_place() ? 1 : grid_.terms()};
     parallel_for(
-        context.threads, grid_.terms() * p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
+        context.threads, terms.parts * p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
           const int64_t chunk = take_index(task, chunks.parts), oi = take_index(task, oc.parts),
                         ii = take_index(task, ic.parts), g = take_index(task, p_.g);
-          const TileTerm term = grid_.term(task);
+          const Terms part{terms.begin(task), terms.begin(task + 1)};
           const Channels channels{g, ic.begin(ii) * ic_.lanes, std::min(ic_.channels, ic.begin(ii + 1) * ic_.lanes),
                                   oc.begin(oi) * oc_.lanes, std::min(oc_.channels, oc.begin(oi + 1) * oc_.lanes)};
-          Scratch s(*this, term, context.of_thread(workspace, thread));
-          for (int64_t block = chunks.begin(chunk); block < chunks.begin(chunk + 1); ++block)
-            add_block(term, grid_.block(blocks_, block), channels, block == chunks.begin(chunk), o, s);
-          if (!finish_chunk(term, channels, partials + chunk * partial_count(), s))
+          std::byte* memory = context.of_thread(workspace, thread);
+          for (int64_t i = part.begin; i < part.end; ++i) {
+            Scratch s(*this, grid_.term(i), memory);
+            for (int64_t block = chunks.begin(chunk); block < chunks.begin(chunk + 1); ++block)
+              add_block(i, grid_.block(blocks_, block), channels, block == chunks.begin(chunk), o, s);
+          }
+          const Scratch s(*this, grid_.term(part.begin), memory);
+          if (!(in_place() ? finish(part, channels, weight, s)
+                           : finish_chunk(part, channels, partials + chunk * partial_count(), s)))
             finite.store(false, std::memory_order_relaxed);
         });
-    if (finite.load())
-      reduce(partials, o, context);
-    else
-      sum_directly(p_, isa_, o, context);
+    if (!finite.load()) return sum_directly(p_, isa_, o, context);
+    if (!in_place()) reduce(partials, weight, context);
+    if (p_.bias) sum_output(static_cast<const T*>(o.output), o.written<T>(o.bias), context.threads);
   }
 
  private:
@@ -133,62 +139,80 @@ class WinogradWeightGrad {
   static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 1 << 20;
 
-  struct Channels {
-    int64_t g, ic0, ic1, oc0, oc1;
+  struct Terms {
+    int64_t begin, end;
   };
 
+  struct Channels {
+    int64_t g, ic0, ic1, oc0, oc1;
+    // With those that fill the last vector.
+    int64_t padded(int64_t lanes) const { return round_up(ic1 - ic0, lanes); }
+    int64_t width(int64_t lanes) const { return round_up(oc1 - oc0, lanes); }
+  };
+
+  // The sums of all terms, and what the tiles of one need.
   struct Scratch {
     ScratchAllocator take;
+    T *sums, *taps, *check;
     ChannelPanel<T> source_panel, gradient_panel;
     WinogradTile *source_tiles, *gradient_tiles;
     int64_t *a_offset, *b_offset;
-    T *source, *gradient, *sums, *check;
+    T *source, *gradient;
     size_t bytes;
     Scratch(const WinogradWeightGrad& s, const TileTerm& t, std::byte* memory)
         : take(memory),
+          sums(take.array<T>(s.sums_before(s.grid_.terms(), s.blocks_.k, s.blocks_.m))),
+          taps(take.array<T>(s.in_place() ? s.blocks_.k * s.p_.taps() * s.kernels_.lanes : 0)),
+          check(take.array<T>(s.kernels_.lanes)),
           source_panel(t.h.positions(), t.w.positions(), s.p_.ih, s.p_.iw, PaddingMode::kZeros, s.isa_,
                        t.h.span(s.blocks_.rows), t.w.span(s.blocks_.cols), take),
           gradient_panel(own_positions(s.p_.oh), own_positions(s.p_.ow), s.p_.oh, s.p_.ow, PaddingMode::kZeros, s.isa_,
-                         t.h.whole(s.blocks_.rows), t.w.whole(s.blocks_.cols), take) {
+                         s.blocks_.rows, s.blocks_.cols, take) {
       const Blocks& b = s.blocks_;
-      const int64_t image = t.image_tiles(s.grid_.first_block(b)), count = b.images * image, steps = t.groups() * b.k,
-                    lanes = s.kernels_.lanes;
+      const int64_t image = t.image_tiles(s.grid_.first_block(b)), count = b.images * image, lanes = s.kernels_.lanes;
       source_tiles = take.array<WinogradTile>(image);
       gradient_tiles = take.array<WinogradTile>(image);
       a_offset = take.array<int64_t>(count);
       b_offset = take.array<int64_t>(count);
-      source = take.array<T>(t.points() * frequency_pitch(count, steps, lanes));
+      source = take.array<T>(t.points() * frequency_pitch(count, t.groups() * b.k, lanes));
       gradient = take.array<T>(t.points() * frequency_pitch(count, b.m, lanes));
-      sums = take.array<T>(t.points() * frequency_pitch(steps, b.m, lanes));
-      check = take.array<T>(lanes);
       bytes = take.bytes();
     }
   };
 
-  size_t thread_bytes() const {
-    size_t most = 0;
-    for (int64_t t = 0; t < grid_.terms(); ++t) most = std::max(most, Scratch(*this, grid_.term(t), nullptr).bytes);
-    return most;
+  static Axis own_positions(int64_t size) { return {.out = size, .in = size, .taps = 1}; }
+  int64_t channel_blocks(const Blocks& b) const {
+    return p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts;
+  }
+  // Is there a single chunk, so that a task has all terms and writes to the weight itself?
+  bool in_place() const { return blocks_.chunks <= 1; }
+  // Where the sums [f][(group of taps, input channel)][output channel] of a term begin.
+  int64_t sums_before(int64_t term, int64_t padded, int64_t width) const {
+    int64_t numbers = 0;
+    for (int64_t i = 0; i < term; ++i) {
+      const TileTerm t = grid_.term(i);
+      numbers += t.points() * frequency_pitch(t.groups() * padded, width, kernels_.lanes);
+    }
+    return numbers;
+  }
+  int64_t sums_before(int64_t term, const Channels& c) const {
+    return sums_before(term, c.padded(kernels_.lanes), c.width(kernels_.lanes));
   }
 
-  static Axis own_positions(int64_t size) { return {.out = size, .in = size, .taps = 1}; }
-  // A chunk's sums: [g][(ic, kh, kw)][oc], whole vectors.
-  int64_t partial_row() const { return oc_.count() * oc_.lanes; }
-  int64_t partial_count() const { return p_.g * ic_.channels * p_.taps() * partial_row(); }
-
-  void add_block(const TileTerm& t, const TileBlock& b, const Channels& c, bool first, const Operands& o,
-                 Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, steps = t.groups() * round_up(c.ic1 - c.ic0, lanes);
-    const int64_t width = round_up(c.oc1 - c.oc0, lanes);
-    s.source_panel.prepare(b.r0, t.h.span(b.r1 - b.r0), b.c0, t.w.span(b.c1 - b.c0));
-    s.gradient_panel.prepare(b.r0, t.h.whole(b.r1 - b.r0), b.c0, t.w.whole(b.c1 - b.c0));
-    const int64_t image = t.list(b, s.source_panel.pitch(), 0, lanes, s.source_tiles), count = b.images * image;
-    t.list(b, s.gradient_panel.pitch(), 0, lanes, s.gradient_tiles);
+  void add_block(int64_t term, const TileBlock& b, const Channels& c, bool first, const Operands& o, Scratch& s) const {
+    const TileTerm t = grid_.term(term);
     const TileKinds kinds = t.kinds(b);
+    const int64_t lanes = kernels_.lanes, steps = t.groups() * c.padded(lanes), width = c.width(lanes),
+                  count = b.images * kinds.all();
+    s.source_panel.prepare(b.r0, t.h.span(b.r1 - b.r0), b.c0, t.w.span(b.c1 - b.c0));
+    s.gradient_panel.prepare(b.r0, b.r1 - b.r0, b.c0, b.c1 - b.c0);
+    t.list(b, s.source_panel.pitch(), 0, lanes, s.source_tiles);
+    t.list(b, s.gradient_panel.pitch(), 0, lanes, s.gradient_tiles);
     transform_source(t, b, c, kinds, o, s);
     transform_gradient(t, b, c, kinds, o, s);
 
     const EvenSplit m = EvenSplit::of_at_most(steps, blocks_.mr), v = EvenSplit::of_at_most(width / lanes, blocks_.nv);
+    T* sums = s.sums + sums_before(term, c);
     const T* row[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
     args.rows = row, args.a_offset = s.a_offset, args.b_offset = s.b_offset;
@@ -204,7 +228,7 @@ class WinogradWeightGrad {
         args.columns = v.length(vi) * lanes;
         for (int64_t mi = 0; mi < m.parts; ++mi) {
           for (int64_t r = 0; r < m.length(mi); ++r) row[r] = source + m.begin(mi) + r;
-          args.c = s.sums + f * frequency_pitch(steps, width, lanes) + m.begin(mi) * width + at;
+          args.c = sums + f * frequency_pitch(steps, width, lanes) + m.begin(mi) * width + at;
           products_.rows[v.length(vi) - 1][m.length(mi) - 1](args);
         }
       }
@@ -214,7 +238,7 @@ class WinogradWeightGrad {
   // [f][tile][group of taps][input channel]
   void transform_source(const TileTerm& t, const TileBlock& b, const Channels& c, const TileKinds& kinds,
                         const Operands& o, const Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = t.groups() * padded,
+    const int64_t lanes = kernels_.lanes, padded = c.padded(lanes), steps = t.groups() * padded,
                   pitch = s.source_panel.pitch(), f_pitch = frequency_pitch(b.images * kinds.all(), steps, lanes);
     const TileStrides strides = t.source_strides(pitch, lanes);
     const ChannelView<const T> input(static_cast<const T*>(o.input), p_.input_layout, p_.ic, p_.input_pixels());
@@ -236,7 +260,7 @@ class WinogradWeightGrad {
   // [f][tile][output channel]
   void transform_gradient(const TileTerm& t, const TileBlock& b, const Channels& c, const TileKinds& kinds,
                           const Operands& o, const Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, width = round_up(c.oc1 - c.oc0, lanes),
+    const int64_t lanes = kernels_.lanes, width = c.width(lanes),
                   f_pitch = frequency_pitch(b.images * kinds.all(), width, lanes);
     const TileStrides strides = t.source_strides(s.gradient_panel.pitch(), lanes);
     const ChannelView<const T> output(static_cast<const T*>(o.output), p_.output_layout, p_.oc, p_.output_pixels());
@@ -251,55 +275,77 @@ class WinogradWeightGrad {
       }
   }
 
-  // From the frequencies to the taps.
-  bool finish_chunk(const TileTerm& t, const Channels& c, T* partial, const Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, padded = round_up(c.ic1 - c.ic0, lanes), steps = t.groups() * padded;
-    const int64_t width = round_up(c.oc1 - c.oc0, lanes), row = partial_row();
+  // A chunk's sums: [g][(ic, kh, kw)][oc], whole vectors.
+  int64_t partial_row() const { return oc_.count() * oc_.lanes; }
+  int64_t partial_count() const { return p_.g * ic_.channels * p_.taps() * partial_row(); }
+
+  // Both return false if a number is not finite.
+  bool finish_chunk(const Terms& terms, const Channels& c, T* partial, const Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, row = partial_row();
+    T* to = partial + (c.g * ic_.channels + c.ic0) * p_.taps() * row;
     std::fill_n(s.check, lanes, T(0));
-    for (int64_t ic = c.ic0; ic < c.ic1; ++ic) {
-      T* to = partial + ((c.g * ic_.channels + ic) * p_.taps()) * row + c.oc0;
-      clear_unread_taps(t, to, width);
+    for (int64_t oc = c.oc0; oc < c.oc1; oc += lanes) filter_grad(terms, c, oc, to + oc, row, s);
+    return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
+  }
+  bool finish(const Terms& terms, const Channels& c, T* weight, const Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, taps = p_.taps();
+    std::fill_n(s.check, lanes, T(0));
+    for (int64_t oc = c.oc0; oc < c.oc1; oc += lanes) {
+      filter_grad(terms, c, oc, s.taps, lanes, s);
+      store(s.taps, lanes, c.ic0 * taps, (c.ic1 - c.ic0) * taps, std::min(lanes, c.oc1 - oc),
+            weight + (c.g * oc_.channels + oc) * ic_.channels * taps);
+    }
+    return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
+  }
+
+  // From the frequencies to the taps of a vector of output channels: rows (ic, kh, kw), `row` numbers apart.
+  void filter_grad(const Terms& terms, const Channels& c, int64_t oc, T* to, int64_t row, const Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, padded = c.padded(lanes), width = c.width(lanes);
+    if (terms.begin == 0) clear_unread_taps(c.ic1 - c.ic0, to, row);
+    for (int64_t i = terms.begin; i < terms.end; ++i) {
+      const TileTerm t = grid_.term(i);
+      const T* sums = s.sums + sums_before(i, c) + oc - c.oc0;
       t.each_group([&](int64_t group, int64_t gh, int64_t gw) {
         WinogradFilterGradArgs<T> args{};
-        args.u = s.sums + (group * padded + ic - c.ic0) * width;
-        args.u_filter = lanes, args.u_frequency = frequency_pitch(steps, width, lanes), args.count = width / lanes;
-        args.w = to + (t.h.weight_tap(gh) * p_.kw + t.w.weight_tap(gw)) * row, args.w_filter = lanes;
+        args.u = sums + group * padded * width, args.u_filter = width;
+        args.u_frequency = frequency_pitch(t.groups() * padded, width, lanes), args.count = c.ic1 - c.ic0;
+        args.w = to + (t.h.weight_tap(gh) * p_.kw + t.w.weight_tap(gw)) * row, args.w_filter = p_.taps() * row;
         args.w_h = t.h.weight_step() * p_.kw * row, args.w_w = t.w.weight_step() * row;
         args.taps_h = static_cast<int32_t>(t.h.taps(gh)), args.taps_w = static_cast<int32_t>(t.w.taps(gw));
         args.check = s.check;
         t.transforms(kernels_).filter_grad(args);
       });
     }
-    return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
   }
 
-  // The taps that read only padding belong to no term; the first one sets them to zero.
-  void clear_unread_taps(const TileTerm& t, T* to, int64_t width) const {
+  // The taps that read only padding belong to no term.
+  void clear_unread_taps(int64_t channels, T* to, int64_t row) const {
     const TileAxes &h = grid_.h(), &w = grid_.w();
-    const bool first = t.h.weight_tap(0) == h[0].weight_tap(0) && t.w.weight_tap(0) == w[0].weight_tap(0);
-    if (!first || h.taps() * w.taps() == p_.taps()) return;
-    for (int64_t kh = 0; kh < p_.kh; ++kh)
-      for (int64_t kw = 0; kw < p_.kw; ++kw)
-        if (!h.reads(kh) || !w.reads(kw)) std::fill_n(to + (kh * p_.kw + kw) * partial_row(), width, T(0));
+    if (h.taps() * w.taps() == p_.taps()) return;
+    for (int64_t ic = 0; ic < channels; ++ic)
+      for (int64_t kh = 0; kh < p_.kh; ++kh)
+        for (int64_t kw = 0; kw < p_.kw; ++kw, to += row)
+          if (!h.reads(kh) || !w.reads(kw)) std::fill_n(to, kernels_.lanes, T(0));
   }
 
-  // Adds the chunks and transposes [(ic, kh, kw)][oc] to the weight's layout; sums the bias gradient.
-  void reduce(T* partials, const Operands& o, const Context& context) const {
-    const int64_t rows = ic_.channels * p_.taps(), row = partial_row(), ocg = oc_.channels;
+  void reduce(T* partials, T* weight, const Context& context) const {
+    const int64_t rows = ic_.channels * p_.taps(), row = partial_row();
     const EvenSplit m = EvenSplit::of_at_most(rows, kReduceRows);
-    T* weight = o.written<T>(o.weight);
     parallel_for(context.threads, p_.g * m.parts, [&](int64_t task, int) {
-      const int64_t g = task / m.parts, first = m.begin(task % m.parts), count = m.length(task % m.parts);
+      const int64_t mi = take_index(task, m.parts), g = task, first = m.begin(mi), count = m.length(mi);
       T* sum = partials + (g * rows + first) * row;
       add_chunks(sum, sum + partial_count(), partial_count(), blocks_.chunks, count * row);
-      T* to = weight + g * ocg * rows;
-      if (p_.weight_layout == Layout::kChannelsFirst) return transpose_(sum, row, count, ocg, to + first, rows);
-      const int64_t taps = p_.taps();
-      for (int64_t r = first; r < std::min(first + count, first + taps); ++r)
-        transpose_(sum + (r - first) * row, taps * row, ceil_div(first + count - r, taps), ocg,
-                   to + r % taps * ic_.channels + r / taps, rows);
+      store(sum, row, first, count, oc_.channels, weight + g * oc_.channels * rows);
     });
-    if (p_.bias) sum_output(static_cast<const T*>(o.output), o.written<T>(o.bias), context.threads);
+  }
+
+  // Brings rows of sums, (ic, kh, kw) from `first` on, to the weight of so many output channels.
+  void store(const T* sum, int64_t row, int64_t first, int64_t count, int64_t channels, T* weight) const {
+    const int64_t taps = p_.taps(), rows = ic_.channels * taps;
+    if (p_.weight_layout == Layout::kChannelsFirst) return transpose_(sum, row, count, channels, weight + first, rows);
+    for (int64_t r = first; r < std::min(first + count, first + taps); ++r)
+      transpose_(sum + (r - first) * row, taps * row, ceil_div(first + count - r, taps), channels,
+                 weight + r % taps * ic_.channels + r / taps, rows);
   }
 
   void sum_output(const T* output, T* bias, int threads) const {
