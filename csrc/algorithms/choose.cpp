@@ -13,8 +13,8 @@ extern const Algorithm kPointwise, kGroupedPixels, kDepthwiseLines, kDepthwiseRo
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
-    &kFft,     &kGroupedPixels, &kDepthwiseLines, &kDepthwiseRows, &kDepthwiseChannels, &kDepthwise, &kPointwise,
-    &kGrouped, &kWinograd,      &kJointPhases,    &kDense,         &kChannelsLast,      &kReference,
+    &kFft,       &kGroupedPixels, &kDepthwiseLines, &kDepthwiseRows, &kDepthwiseChannels, &kDepthwise, &kGrouped,
+    &kPointwise, &kWinograd,      &kJointPhases,    &kDense,         &kChannelsLast,      &kReference,
 };
 
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {

@@ -1,13 +1,14 @@
 // gradient[oc][(ic, kh, kw)]  =  sum over pixels  output[oc][pixel] * input[ic][pixel moved by the tap]
 //
-// with the pixels of a row in the lanes: rows of the output are read where they lie, rows of the input from a
-// panel without edges and strides. The tile's sums stay in registers over the rows of a block of images.
-// Chunks of blocks are summed apart and added in their order; they follow from the problem alone.
+// with the pixels of a row in the lanes: rows of the output are read where they lie, rows of the input likewise if one
+// tap moves nothing, else from a panel without edges and strides. The tile's sums stay in registers over the rows of a
+// block of images. Chunks of blocks are summed apart and added in their order; they follow from the problem alone.
 #include "algorithms/pixel_sum.h"
 
 #include <algorithm>
 
 #include "algorithms/chunks.h"
+#include "algorithms/layouts.h"
 #include "algorithms/panel.h"
 #include "algorithms/pixel_blocks.h"
 #include "algorithms/tiling.h"
@@ -39,11 +40,12 @@ class PixelSum {
                  steps = static_cast<double>(p_.taps() * ocg_) / lanes;
     const double idle = static_cast<double>(ceil_div(p_.ow, tiles_.lanes)) * lanes / row - 1;
     const bool flat = p_.oh > 1 && idle * steps > kCopyCycles * static_cast<double>(p_.kw - 1);
-    b.arrangement = flat ? Arrangement::kColumnTaps : Arrangement::kShifts;
+    const bool in_place = moves_nothing(p_);
+    b.arrangement = in_place ? Arrangement::kInPlace : flat ? Arrangement::kColumnTaps : Arrangement::kShifts;
 
     // The rows of one input channel stay in L1, with those of the output; a panel of b.k channels in L2.
     const auto plane = [&](int64_t rows, int64_t cols) {
-      return PanelShape(h_, w_, rows, cols, b.arrangement).channel_pitch() + rows * cols;
+      return rows * cols + (in_place ? cols : PanelShape(h_, w_, rows, cols, b.arrangement).channel_pitch());
     };
     const int64_t l1 = kL1Bytes / static_cast<int64_t>(sizeof(T)), l2 = kL2Bytes / 2 / static_cast<int64_t>(sizeof(T));
     b.cols = flat ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
@@ -106,7 +108,7 @@ class PixelSum {
       a_segments = take.array<int64_t>(segments);
       b_segments = take.array<int64_t>(segments);
       b_offset = take.array<int64_t>(b.k * s.p_.taps());
-      panel = take.array<T>(b.images * b.k * s.shape(b.rows, b.cols).channel_pitch());
+      panel = take.array<T>(s.in_place() ? 0 : b.images * b.k * s.shape(b.rows, b.cols).channel_pitch());
       bytes = take.bytes();
     }
   };
@@ -121,15 +123,18 @@ class PixelSum {
     int64_t segments, length, columns;
   };
 
+  bool in_place() const { return blocks_.arrangement == Arrangement::kInPlace; }
+
   PanelShape shape(int64_t rows, int64_t cols) const { return PanelShape(h_, w_, rows, cols, blocks_.arrangement); }
 
   Geometry prepare(const PixelBlock& px, int64_t channels, const Scratch& s) const {
     Geometry g{shape(px.rows, px.cols), 0, 0, 0};
     g.length = g.panel.line_length();
+    const int64_t image = in_place() ? p_.ic * p_.input_pixels() : channels * g.panel.channel_pitch();
     for (int64_t i = 0; i < px.images; ++i)
       for (int64_t r = 0; r < g.panel.lines(); ++r, ++g.segments) {
         s.a_segments[g.segments] = i * p_.oc * p_.output_pixels() + r * p_.ow;
-        s.b_segments[g.segments] = i * channels * g.panel.channel_pitch() + r * g.panel.row_pitch();
+        s.b_segments[g.segments] = i * image + r * g.panel.row_pitch();
       }
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t kh = 0; kh < p_.kh; ++kh)
@@ -140,10 +145,12 @@ class PixelSum {
 
   void add_block(const PixelBlock& px, const Geometry& geometry, int64_t g, int64_t ic0, int64_t channels,
                  bool accumulate, const Operands& o, const Scratch& s, T* weight, double* bias) const {
-    for (int64_t i = 0; i < px.images; ++i)
+    const T* input = static_cast<const T*>(o.input) + (px.n0 * p_.ic + g * icg_ + ic0) * p_.input_pixels();
+    for (int64_t i = 0; i < px.images && !in_place(); ++i)
       geometry.panel.pack(s.panel + i * channels * geometry.panel.channel_pitch(),
-                          static_cast<const T*>(o.input) + ((px.n0 + i) * p_.ic + g * icg_ + ic0) * p_.input_pixels(),
-                          p_.ih, p_.iw, channels, px.r0, px.c0, p_.padding_mode, row_kernels_);
+                          input + i * p_.ic * p_.input_pixels(), p_.ih, p_.iw, channels, px.r0, px.c0, p_.padding_mode,
+                          row_kernels_);
+    const T* rows = in_place() ? input + px.c0 : s.panel;
     const T* output =
         static_cast<const T*>(o.output) + (px.n0 * p_.oc + g * ocg_) * p_.output_pixels() + px.r0 * p_.ow + px.c0;
     InnerProductArgs<T> args{};
@@ -160,7 +167,7 @@ class PixelSum {
       T* filter = weight + (g * ocg_ + m.begin(mi)) * args.c_row + ic0 * p_.taps();
       args.b_segments = s.b_segments;
       for (int64_t ni = 0; ni < n.parts; ++ni) {
-        for (int64_t j = 0; j < n.length(ni); ++j) b[j] = s.panel + s.b_offset[n.begin(ni) + j];
+        for (int64_t j = 0; j < n.length(ni); ++j) b[j] = rows + s.b_offset[n.begin(ni) + j];
         args.c = filter + n.begin(ni);
         tiles_.fn[mr - 1][n.length(ni) - 1](args);
       }

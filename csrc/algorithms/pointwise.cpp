@@ -178,10 +178,7 @@ const char* supports(const ConvProblem& p) {
   return moves_nothing(p) ? needs_channels_first(p) : "not a 1x1 kernel that keeps every pixel in its place";
 }
 
-const char* profitable(const ConvProblem& p, const Policy&) {
-  const bool few = p.pass == Pass::kWeightGrad && p.oc_per_group() <= 8 && !one_pixel(p);
-  return few ? "few output channels a group: pixels fill the lanes better" : nullptr;
-}
+const char* profitable(const ConvProblem&, const Policy&) { return nullptr; }
 
 constexpr Half kOnePixel = half<OnePixel>();
 
