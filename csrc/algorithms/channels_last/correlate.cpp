@@ -3,10 +3,10 @@
 //   destination[pixel][m]  =  sum over taps, source channels k  source[pixel moved by the tap][k] * weight[tap, k][m]
 //
 // A task owns a block of pixels. The weights of a tile's width of destination channels are packed to
-// [tap, k][m]; a slice of them stays in L1 while all tiles of the block's pixels run over it. Sums are over all taps,
-// of pixels where they lie; tiles with a pixel at an edge read a copy that has the edge. Where dilation is wide sums
-// are over the channels of a tap, each pixel from where it lies or from a row of zeros, and tiles leave out the taps
-// that read only zeros for them.
+// [tap, k][m]; a slice of them stays in L1 while all tiles of the block's pixels run over it. Few source channels
+// are summed over all taps at once, of pixels where they lie; tiles with a pixel at an edge read a copy that has the
+// edge. Many are summed by tap, each pixel from where it lies or from a row of zeros, and tiles leave out the taps that
+// read only zeros for them.
 #include "algorithms/channels_last/pixel_panel.h"
 #include "algorithms/channels_last/pixel_product.h"
 #include "algorithms/tiling.h"
@@ -26,7 +26,7 @@ class PixelCorrelation {
         tiles_(outer_product<T>(isa)),
         transpose_(transpose<T>(isa)),
         rows_(rows<T>(isa)),
-        by_tap_(!product_.in_place() && product_.wide_dilation() && c_.k >= kManyChannels) {}
+        by_tap_(!product_.in_place() && c_.k >= (product_.wide_dilation() ? kManyChannels / 2 : kManyChannels)) {}
 
   PixelCorrelation(const PixelCorrelation&) = delete;
 
@@ -42,9 +42,10 @@ class PixelCorrelation {
     b.images = EvenSplit::of_at_most(c_.n, b.images).largest();
 
     const int64_t pixels = b.images * b.rows * b.cols, read = by_tap_ ? pixels : b.images * panel(b, 1).size();
-    const int64_t fit = kCopyBytes / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, read));
+    const int64_t fit =
+        (copies() ? kCopyBytes : kL2Bytes / 2) / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, read));
     b.k = EvenSplit::of_at_most(c_.k, std::max({fit, ceil_div(kMaxSteps, by_tap_ ? 1 : taps), kMinChannels})).largest();
-    const bool adjoin = b.cols == product_.all_w.out && product_.phases() == 1 && !by_tap_;
+    const bool adjoin = b.cols == product_.all_w.out && product_.phases() == 1 && !leaves_out_taps();
     const Tile tile = best_tile(tiles_, false, adjoin ? pixels : b.cols, vectors());
     b.mr = tile.mr, b.nv = tile.nv;
     b.packed_weights = b.images < c_.n || b.rows < product_.all_h.out || b.cols < product_.all_w.out;
@@ -85,8 +86,9 @@ class PixelCorrelation {
   using Channels = PixelProduct::Channels;
 
   static constexpr int64_t kFewPixels = 256, kManyPixels = 1024, kFewBlocks = 16;
-  static constexpr int64_t kMinChannels = 16;   // a cache line
-  static constexpr int64_t kManyChannels = 48;  // make a sum of one tap
+  static constexpr int64_t kMinChannels = 16;  // a cache line
+  // Sums by tap pay from as many channels on: no copy, against shorter sums (of half as many, if taps are left out).
+  static constexpr int64_t kManyChannels = 96;
   // Only edges are copied, so they need not stay in L2: that would take fewer channels a block, and more sums.
   static constexpr int64_t kCopyBytes = 1 << 20;
   static constexpr int64_t kMinSteps = 32, kMaxSteps = sizeof(T) == 4 ? 144 : 72;
@@ -155,6 +157,7 @@ class PixelCorrelation {
     return EvenSplit::of_at_most(steps, several ? max_steps() : std::clamp(ceil_div(steps, 2), kMinSteps, max_steps()));
   }
 
+  bool leaves_out_taps() const { return by_tap_ && product_.wide_dilation(); }
   bool copies() const { return !by_tap_ && !product_.in_place(); }
   PixelPanel panel(const Blocks& b, int64_t channels) const {
     return PixelPanel(product_.all_h, product_.all_w, b.rows, b.cols, channels);
@@ -326,7 +329,7 @@ class PixelCorrelation {
     args.c_stride = phase.w.out_step * pixel, args.columns = std::min(pitch, product_.m - m0);
     args.bias = o.bias == nullptr ? nullptr : product_.pixels > 1 ? s.bias + m0 : o.bias + p.g * c_.m + m0;
 
-    const bool adjoin = phase.w.out_step == 1 && phase.h.out_step == 1 && b.cols == out_w && !by_tap_;
+    const bool adjoin = phase.w.out_step == 1 && phase.h.out_step == 1 && b.cols == out_w && !leaves_out_taps();
     const int64_t lines = adjoin ? 1 : b.images * b.rows;
     const EvenSplit tiles = EvenSplit::of_at_most(b.pixels() / lines, blocks_.mr);
     for (int64_t line = 0; line < lines; ++line) {
@@ -356,7 +359,7 @@ class PixelCorrelation {
   const OuterProductTiles<T>& tiles_;
   TransposeFn<T> transpose_;
   const RowKernels<T>& rows_;
-  const bool by_tap_;  // each sum is over channels of one tap, and tiles leave out taps
+  const bool by_tap_;  // each sum is over channels of one tap
 };
 
 }  // namespace
