@@ -24,16 +24,25 @@ bool sums_in_place(const ConvProblem& p) {
 // Transposing costs the same whatever the taps, and a row that fills its vectors needs none. Measured against
 // `depthwise` on planes of 8 to 64 and rows of 20 to 400 pixels, both dtypes, AVX-512 and AVX2, one thread: the two
 // meet at widths of some 20, 35 and 60 for 3 x 3, 5 x 5 and 7 x 7 taps, at two thirds of that where `depthwise` sums in
-// place, and at up to twice that for strides (input gradients of stride 2 at 28 for 3 x 3, below 59 for 5 x 5). Weight
-// gradients: 15 and 42 for 3 x 3 and 5 x 5 taps.
-const char* profitable(const ConvProblem& p, const Policy&) {
+// place, and at up to twice that for strides (input gradients of stride 2 at 27 for 3 x 3, below 59 for 5 x 5). Weight
+// gradients (float32): AVX-512 13 and 37 for 3 x 3 and 5 x 5 taps, AVX2 15 and 42.
+int64_t widest(const ConvProblem& p, Isa isa) {
+  const int64_t taps = p.taps(), stride = p.stride_w;
+  if (p.ih == 1) return (64 + 4 * p.kw) * stride;
+  switch (p.pass) {
+    case Pass::kWeightGrad:
+      return isa == Isa::kAvx512 ? taps * stride * 3 / 2 : taps * stride * 5 / 3;
+    case Pass::kInputGrad:
+      return stride == 2 ? 7 + taps * stride : (9 + taps) * stride;
+    default:
+      return sums_in_place(p) ? (9 + taps) * 2 / 3 : 9 + taps * stride;
+  }
+}
+
+const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (p.input_layout == Layout::kChannelsLast) return nullptr;
   if (p.g < 16) return "too few channels to fill the lanes";
-  const int64_t width = p.ih == 1                                    ? (64 + 4 * p.kw) * p.stride_w
-                        : p.pass == Pass::kWeightGrad                ? p.taps() * p.stride_w * 5 / 3
-                        : p.pass == Pass::kOutput || p.stride_w == 2 ? 9 + p.taps() * p.stride_w
-                                                                     : (9 + p.taps()) * p.stride_w;
-  return p.iw > (sums_in_place(p) ? width * 2 / 3 : width) ? "rows are wide enough to fill the lanes" : nullptr;
+  return p.iw > widest(p, policy.isa) ? "rows are wide enough to fill the lanes" : nullptr;
 }
 
 using Channels = Halves<kChannelCorrelation, kChannelWeightGrad>;
