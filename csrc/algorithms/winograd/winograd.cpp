@@ -36,9 +36,13 @@ double direct_cycles(const ConvProblem& p, Isa isa) {
            product_cycles(EvenSplit::of_at_most(m, tile.mr), EvenSplit::of_at_most(vectors, tile.nv));
   };
   constexpr double kPanels = 1.1;
-  if (p.pass == Pass::kWeightGrad)
-    return kPanels *
-           product(p.ic_per_group() * p.taps(), ceil_div(p.oc_per_group(), tiles.lanes), p.n * p.output_pixels());
+  if (p.pass == Pass::kWeightGrad) {
+    const int64_t icg = p.ic_per_group(), ocg = p.oc_per_group(), pixels = p.n * p.output_pixels();
+    const double output_in_lanes = product(icg * p.taps(), ceil_div(ocg, tiles.lanes), pixels),
+                 input_in_lanes = product(ocg, ceil_div(icg, tiles.lanes), pixels * p.taps());
+    const bool either = p.input_layout == Layout::kChannelsLast;
+    return kPanels * (either ? std::min(output_in_lanes, input_in_lanes) : output_in_lanes);
+  }
   const Correlation c(p);
   const int64_t h = c.axis_h(0).out, w = c.axis_w(0).out;  // of a phase; together the phases have each tap once
   if (p.input_layout == Layout::kChannelsLast)
