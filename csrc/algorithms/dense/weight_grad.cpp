@@ -254,11 +254,14 @@ class WeightGrad {
     OuterProductArgs<T> args{};
     args.rows = rows, args.a_offset = s.a_offset, args.b = s.transposed, args.b_offset = s.b_offset;
     args.steps = px.steps(), args.columns = columns, args.start = start;
+    const bool far = moves_nothing(p_) && px.images == 1;  // rows are read in place, each on a page of its own
+    args.next_pitch = far ? p_.input_pixels() : 0;
     const auto product = [&](int64_t row0, int64_t step, int64_t count) {
       args.c_stride = step * ocg_;
       EvenSplit::of_at_most(count, blocks_.mr).each([&](int64_t first, int64_t mr) {
         for (int64_t r = 0; r < mr; ++r) rows[r] = base + s.row_offset[row0 + (first + r) * step];
         args.c = c + (row0 + first * step) * ocg_;
+        if (far) args.next = rows[mr - 1] + p_.input_pixels();
         tiles_.rows[nv - 1][mr - 1](args);
       });
     };

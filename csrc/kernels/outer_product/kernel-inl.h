@@ -49,7 +49,7 @@ struct OuterProductTile {
     }
   }
 
-  template <bool kTail>
+  template <bool kTail, bool kAsksForRows = false>
   static CONVEXT_INLINE void compute(const OuterProductArgs<T>& args) {
     const int64_t tail = args.columns - kFullColumns;
     Vec acc[MR][NV];
@@ -70,6 +70,7 @@ struct OuterProductTile {
       const T* at_b = args.b + args.b_offset[k];
       load_row<kTail>(b, at_b, tail);
       if constexpr (kAsksAhead) __builtin_prefetch(at_b + args.ahead, 0, kL2);
+      if constexpr (kAsksForRows) __builtin_prefetch(args.next + (k & 7) * args.next_pitch + (k >> 3) * 8);
       const int64_t at = kPacked ? 0 : args.a_offset[k];
 #pragma GCC unroll 16
       for (int r = 0; r < MR; ++r) {
@@ -98,6 +99,8 @@ struct OuterProductTile {
   }
 
   static void run(const OuterProductArgs<T>& args) {
+    if constexpr (!kPacked && NV == 4)  // with registers to spare
+      if (args.next != nullptr) return compute<true, true>(args);
     if (Vec::kFreeTail || args.columns != NV * Vec::kLanes)
       compute<true>(args);
     else

@@ -44,6 +44,10 @@ struct OuterProductArgs {
   // packed, of vectors as long as a cache line: each step asks for that of B[b_offset[k] + ahead], which may lie
   // anywhere.
   int64_t ahead = 0;
+  // rows, tiles of four vectors: if not null, the steps together ask for as many numbers as they are of 8 rows,
+  // next_pitch apart, from `next` on: the rows of the next tile, wherever they lie.
+  const T* next = nullptr;
+  int64_t next_pitch = 0;
 };
 
 template <typename T>
