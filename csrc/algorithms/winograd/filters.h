@@ -43,12 +43,16 @@ class WinogradFilters {
 
   // Cycles of a group's filters, which are transformed in each of some blocks of tiles or, packed, before all.
   double cost(int64_t blocks, bool packed) const {
-    constexpr double kFrequency = 5, kTap = 14, kBytesPerCycle = 10;  // from beyond the L2 cache
+    constexpr double kFrequency = 4, kTap = 9;
+    // Bytes a cycle from beyond the L2 cache; what exceeds the TLB too (8 MiB a core) takes page walks.
+    constexpr double kStreamed = 14, kWalked = 5;
+    constexpr int64_t kTlbReach = 16 << 20;
     const auto number = [](int64_t x) { return static_cast<double>(x); };
     const double once =
         number(m_lanes_.count() * c_.k) * (kFrequency * number(grid_.filter_numbers()) + kTap * number(c_.taps()));
     const int64_t bytes = group_count() * static_cast<int64_t>(sizeof(T));
-    const double streamed = bytes > streamed_from_ ? number(bytes) / kBytesPerCycle : 0;
+    const double walked = number(std::max<int64_t>(0, bytes - kTlbReach)) / kWalked;
+    const double streamed = bytes > streamed_from_ ? number(bytes) / kStreamed + walked : 0;
     return packed ? once + number(1 + blocks) * streamed : number(blocks) * once;
   }
 
