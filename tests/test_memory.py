@@ -125,8 +125,8 @@ def random_layers(count: int) -> list[Problem]:
 def test_scratch_is_bounded(pass_: str, dtype: str, layout: str) -> None:
     """2 MiB a thread, and for all threads packed weights or, for weight gradients, at most 8 MiB of sums.
 
-    Winograd's filters are up to 5 times as many numbers, which 64 MiB bounds; and its plans have room for the direct
-    sum, which takes over where a number is not finite."""
+    Winograd's filters are up to 5 times as many numbers, which 64 MiB bounds; and its plans have room for the
+    direct sum, which takes over where a number is not finite."""
     excess = []
     for layer in random_layers(1000):
         problem = layer.on(pass_, dtype, input=layout, output=layout)
