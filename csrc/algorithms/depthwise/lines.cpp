@@ -1,5 +1,5 @@
-// Depthwise convolution along one axis with stride 1 (kernels/line_stencil): channels are rows with weights of their own,
-// as many to a call as a task has.
+// Depthwise convolution along one axis with stride 1 (kernels/line_stencil): channels are rows with weights of their
+// own, as many to a call as a task has.
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/depthwise.h"
 #include "algorithms/layouts.h"

@@ -2,9 +2,10 @@
 // own.
 //
 //   y[l * y_pitch + j]  =  bias[l * bias_pitch] + sum over t < taps
-//       weight[l * weight_pitch + t * weight_step] * x[l * x_pitch + column + t * dilation + j]   l < lines, j < columns
+//       weight[l * weight_pitch + t * weight_step] * x[l * x_pitch + column + t * dilation + j]
 //
-// over the taps with 0 <= column + t * dilation + j < width; without bias where that is null. Columns fit 31 bits.
+// for l < lines and j < columns, over the taps with 0 <= column + t * dilation + j < width; without bias where that is
+// null. Columns fit 31 bits.
 //
 // Memory: nothing needs alignment; of x only numbers inside of the width are read, of y exactly those of the formula
 // are written. y must not overlap x. The order of a sum follows from the taps, the dilation and Vec.
