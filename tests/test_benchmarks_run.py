@@ -44,7 +44,15 @@ QUICK = ("--seconds", "0.01", "--networks", "digits CNN")
 
 def benchmarks(*arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A shell's background job ignores interrupts, and so would what it starts.
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
 
 
 def run(*arguments: object, status: int = 0) -> str:

@@ -52,6 +52,8 @@ TWO_DIMENSIONAL = [
     conv2d(7, 7, (9, 21), (3, 3), g=7, padding=SAME, n=2),
     conv2d(5, 5, (11, 12), (3, 3), g=5, stride=(2, 2), padding=((0, 1), (0, 1)), n=2),
     conv2d(4, 4, (12, 13), (5, 5), g=4, stride=(3, 2), padding=((2, 2), (2, 2))),
+    conv2d(8, 8, (31, 31), (5, 5), g=8, stride=(3, 3)),  # classes of one and two taps
+    conv2d(16, 16, (1, 60), (1, 3), g=16, stride=(3, 1), padding=SAME),  # a single row, of padding
     conv2d(3, 3, (16, 17), (7, 7), g=3, padding=((3, 3), (3, 3))),
     conv2d(3, 3, (14, 15), (3, 3), g=3, dilation=(2, 4), padding=((2, 2), (4, 4))),
     conv2d(3, 3, (2, 3), (2, 2), g=3, dilation=(10, 10), padding=((5, 5), (5, 5))),  # all taps read padding
@@ -83,6 +85,7 @@ PADDING_MODES = [
         conv1d(6, 6, 17, 3, g=6, dilation=2, padding=(4, 0)),
         conv2d(4, 5, (7, 20), (3, 3), padding=SAME, n=2),
         conv2d(3, 4, (6, 7), (3, 4), stride=(2, 1), dilation=(1, 2), padding=((2, 1), (5, 4))),
+        conv2d(8, 8, (30, 30), (3, 3), g=8, stride=(2, 2), padding=SAME),
         conv2d(5, 6, (6, 7), (1, 1), padding=((1, 1), (2, 0))),
         conv2d(3, 6, (8, 9), (5, 5), g=3, padding=((2, 2), (2, 2))),
         conv2d(2, 4, (9, 8), (3, 3), padding=((-1, 2), (1, -2))),

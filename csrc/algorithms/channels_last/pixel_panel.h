@@ -60,6 +60,7 @@ class PixelPanel {
   template <typename T>
   void edges(const PixelImages<T>& source, const PixelBlock& b, int64_t channel, PaddingMode mode,
              const RowKernels<T>& kernels, T* memory, int64_t near) const {
+    if (w_.taps == 0) return;
     const auto [top, bottom] = h_.inside();
     const auto [left, right] = w_.inside();
     const int64_t first = std::clamp<int64_t>(left - b.c0 + near, 0, b.cols),

@@ -170,7 +170,7 @@ class Correlate {
 
   bool in_place() const { return blocks_.arrangement == Arrangement::kInPlace; }
   // Do tiles ask for the source that the next columns read? (AVX2, whose columns take 1.5 cache lines: x0.9 to x1.07.)
-  bool asks_ahead() const { return in_place() && isa_ == Isa::kAvx512; }
+  bool asks_ahead() const { return in_place() && blocks_.packed_weights && isa_ == Isa::kAvx512; }
 
   // Has each source channel a block of weights to itself?
   bool reads_all_taps() const {

@@ -5,7 +5,7 @@
 
 namespace convext {
 
-// Masks of lanes are made of columns in 32 bits: wider rows are copied.
+// Masks of lanes are made of columns in 32 bits: wider rows are copied, or left to others.
 inline constexpr int64_t kMaskColumns = 1 << 29;
 
 extern const Half kPlaneCorrelation, kPlaneWeightGrad;

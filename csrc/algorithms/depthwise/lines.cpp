@@ -17,7 +17,8 @@ class LineCorrelation {
 
   void plan(Blocks& b) const {
     b.mr = kernel_.rows, b.nv = kernel_.vectors;
-    b.m = EvenSplit::of_at_most(c_.g, std::max<int64_t>(1, kPixelsPerTask / w_.out)).largest();
+    b.cols = EvenSplit::of_at_most(w_.out, kPixelsPerTask).largest();
+    b.m = EvenSplit::of_at_most(c_.g, std::max<int64_t>(1, kPixelsPerTask / b.cols)).largest();
   }
 
   KernelName kernel() const { return {.shape = "line_stencil", .mr = blocks_.mr, .nr = blocks_.nv * kernel_.lanes}; }
@@ -25,20 +26,21 @@ class LineCorrelation {
 
   void run(const Workspace&, const Operands& operands, const Context& context) const {
     const CorrelationOperands<T> o(c_.problem(), operands);
-    const EvenSplit groups = EvenSplit::of_at_most(c_.g, blocks_.m);
-    parallel_for(context.threads, c_.n * groups.parts, [&](int64_t task, int) {
-      const int64_t gi = task % groups.parts, n = task / groups.parts, g = groups.begin(gi);
+    const EvenSplit groups = EvenSplit::of_at_most(c_.g, blocks_.m), cols = EvenSplit::of_at_most(w_.out, blocks_.cols);
+    parallel_for(context.threads, c_.n * groups.parts * cols.parts, [&](int64_t task, int) {
+      const int64_t ci = take_index(task, cols.parts), gi = take_index(task, groups.parts), n = task,
+                    g = groups.begin(gi), first = cols.begin(ci);
       LineStencilArgs<T> args{};
       args.x = o.source + (n * c_.g + g) * c_.in_w;
       args.x_pitch = args.width = c_.in_w;
-      args.column = w_.offset0, args.dilation = w_.offset_step, args.taps = w_.taps;
+      args.column = w_.offset0 + first, args.dilation = w_.offset_step, args.taps = w_.taps;
       args.weight_pitch = c_.weights_per_group(), args.weight_step = w_.tap_step;
       args.bias_pitch = c_.m, args.y_pitch = c_.m * c_.out_w;
-      args.lines = groups.length(gi), args.columns = w_.out;
+      args.lines = groups.length(gi), args.columns = cols.length(ci);
       for (int64_t m = 0; m < c_.m; ++m) {
         args.weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + w_.tap0;
         args.bias = o.bias == nullptr ? nullptr : o.bias + g * c_.m + m;
-        args.y = o.destination + (n * c_.g * c_.m + g * c_.m + m) * c_.out_w;
+        args.y = o.destination + (n * c_.g * c_.m + g * c_.m + m) * c_.out_w + first;
         kernel_.fn(args);
       }
     });
@@ -60,6 +62,7 @@ const char* supports(const ConvProblem& p) {
   if (p.ic_per_group() != 1) return "a group has several input channels";
   if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
   if (p.ih != 1 || p.oh != 1 || p.kh != 1) return "it has two axes";
+  if (p.pad_top != 0) return "its row reads padding";
   if (p.stride_w != 1) return "it has a stride";
   if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
   if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaskColumns) return "its rows are too wide for masks";

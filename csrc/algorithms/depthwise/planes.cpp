@@ -127,18 +127,19 @@ class PlaneCorrelation {
     size_t bytes;
     Scratch(const PlaneCorrelation& s, std::byte* memory) {
       const Correlation& c = s.c_;
-      int64_t rows = 0, cols = 0;
+      int64_t plane = 0;
       for (int64_t ph = 0; ph < c.phases_h; ++ph)
-        rows = std::max(rows, Strip(c.axis_h(ph), s.blocks_.rows, true).size());
-      for (int64_t pw = 0; pw < c.phases_w; ++pw)
-        cols = std::max(cols, Strip(c.axis_w(pw), s.blocks_.cols, true).size());
+        for (int64_t pw = 0; pw < c.phases_w; ++pw) {
+          const PanelShape shape(c.axis_h(ph), c.axis_w(pw), s.blocks_.rows, s.blocks_.cols, Arrangement::kShifts);
+          plane = std::max(plane, shape.channel_pitch());
+        }
       ScratchAllocator take(memory);
       phases = take.array<Phase>(c.phases_h * c.phases_w);
       taps = take.array<int64_t>(2 * c.taps());
       runs = take.array<RowRun>(c.phases_h * c.phases_w * s.blocks_.rows);
       weight = take.array<T>(c.taps());
       result = take.array<T>(c.phases_w > 1 && !s.zipped_ ? c.phases_w * s.blocks_.rows * s.blocks_.cols : 0);
-      panel = take.array<T>(rows * cols);
+      panel = take.array<T>(plane);
       bytes = take.bytes();
     }
   };

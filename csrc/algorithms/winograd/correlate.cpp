@@ -318,9 +318,9 @@ class WinogradCorrelation {
           args.check = s.check;
           args.bias = c_.output_pass && term > 0 ? nullptr : s.bias;
           args.y = s.result, args.y_h = strides.h, args.y_w = strides.w;
-          t.kinds.each(b.images, i, [&](int64_t tile, int64_t row, int64_t count) {
+          t.kinds.each(b.images, i, [&](int64_t tile, int64_t at, int64_t count) {
             args.tiles = t.list + tile, args.count = count;
-            args.m = t.sums + row * pitch + (v - first) * lanes;
+            args.m = t.sums + at * pitch + (v - first) * lanes;
             t.tiles.transforms(kernels_).destination(args);
           });
         }

@@ -1,8 +1,9 @@
 // Weight gradient by F(2, 4), F(3, 4) and F(4, 4): the output's gradient is a filter of four taps whose outputs are the
 // weight's gradient. At every frequency it is a matrix product, source channels x output channels, summed over tiles;
-// what it sums stays at the frequencies until a chunk of tiles is done. A task owns a term (which has weights of its
-// own), a block of channels and a chunk. The chunks follow from the problem alone and are added in their order, so the
-// result does not depend on the threads. A single one goes straight to where the weight lies, term after term.
+// what it sums stays at the frequencies until a chunk of tiles is done. A task owns a block of channels and either a
+// chunk of a term (which has weights of its own) or, if there is one chunk, all terms: then it writes to the weight
+// itself. Chunks follow from the problem alone and are added in their order, so the result does not depend on the
+// threads.
 #include <new>
 
 #include "algorithms/channel_panel.h"
@@ -135,7 +136,7 @@ class WinogradWeightGrad {
 
   static constexpr int64_t kSums = 36 * 64 * 128, kTaskChannels = 128;
   static constexpr int64_t kSquareOutputs = 512, kLineOutputs = 384, kLeastOutputs = 128;
-  static constexpr int64_t kMaxTasks = 64;
+  static constexpr int64_t kMaxTasks = 64, kTasksInPlace = 8;
   static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 1 << 20;
 
@@ -184,8 +185,10 @@ class WinogradWeightGrad {
   int64_t channel_blocks(const Blocks& b) const {
     return p_.g * lane_blocks(ic_, b.k).parts * lane_blocks(oc_, b.m).parts;
   }
-  // Is there a single chunk, so that a task has all terms and writes to the weight itself?
-  bool in_place() const { return blocks_.chunks <= 1; }
+  // Does a task have all terms of a single chunk, and write to the weight itself? (If that leaves enough tasks.)
+  bool in_place() const {
+    return blocks_.chunks <= 1 && (grid_.terms() == 1 || channel_blocks(blocks_) >= kTasksInPlace);
+  }
   // Where the sums [f][(group of taps, input channel)][output channel] of a term begin.
   int64_t sums_before(int64_t term, int64_t padded, int64_t width) const {
     int64_t numbers = 0;

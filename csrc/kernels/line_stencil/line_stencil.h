@@ -32,8 +32,7 @@ struct LineStencilArgs {
 template <typename T>
 using LineStencilFn = void (*)(const LineStencilArgs<T>&);
 
-// One kernel for each number type: it walks the rows with its tile of rows x
-// vectors.
+// One kernel for each number type: it walks the rows with its tile of rows x vectors.
 template <typename T>
 struct LineStencilKernel {
   int lanes, rows, vectors;
