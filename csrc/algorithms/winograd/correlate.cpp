@@ -115,7 +115,7 @@ class WinogradCorrelation {
     TileTerm tiles;
     WinogradTile* list;
     TileKinds kinds;
-    int64_t h, w, count;
+    int64_t h, w;
     T *source, *sums;
   };
 
@@ -215,12 +215,13 @@ class WinogradCorrelation {
     T *source = s.source, *sums = s.sums;
     for (int64_t i = 0; i < grid_.terms(); ++i) {
       const TileTerm tiles = grid_.term(i);
-      const int64_t count = tiles.list(b, s.panel.pitch(), result_pitch(b.c1 - b.c0), kernels_.lanes, list);
+      tiles.list(b, s.panel.pitch(), result_pitch(b.c1 - b.c0), kernels_.lanes, list);
       const Term& t =
-          *new (&s.terms[i]) Term{tiles, list, tiles.kinds(b), i / w().count(), i % w().count(), count, source, sums};
-      list += t.count;
-      source += t.tiles.points() * frequency_pitch(b.images * t.count, t.tiles.groups() * blocks_.k, kernels_.lanes);
-      sums += t.tiles.points() * frequency_pitch(b.images * t.count, task_lanes(), kernels_.lanes);
+          *new (&s.terms[i]) Term{tiles, list, tiles.kinds(b), i / w().count(), i % w().count(), source, sums};
+      list += t.kinds.all();
+      source +=
+          t.tiles.points() * frequency_pitch(b.images * t.kinds.all(), t.tiles.groups() * blocks_.k, kernels_.lanes);
+      sums += t.tiles.points() * frequency_pitch(b.images * t.kinds.all(), task_lanes(), kernels_.lanes);
     }
   }
 
@@ -243,7 +244,7 @@ class WinogradCorrelation {
                      (h().shift(t.h) + t.tiles.h.group_shift(gh)) * s.panel.pitch() +
                      (w().shift(t.w) + t.tiles.w.group_shift(gw)) * lanes;
             args.x_h = strides.h, args.x_w = strides.w;
-            args.v_tile = steps, args.v_frequency = frequency_pitch(b.images * t.count, steps, lanes);
+            args.v_tile = steps, args.v_frequency = frequency_pitch(b.images * t.kinds.all(), steps, lanes);
             t.kinds.each(b.images, i, [&](int64_t tile, int64_t row, int64_t count) {
               args.tiles = t.list + tile, args.count = count;
               args.v = t.source + row * steps + group * padded + c;
@@ -273,7 +274,7 @@ class WinogradCorrelation {
       else
         filters.transform(o.weight, g, ki, slice, s.filter, s.weight);
       for (const Term& t : std::span(s.terms, static_cast<size_t>(grid_.terms()))) {
-        const int64_t count = images * t.count, groups = t.tiles.groups();
+        const int64_t count = images * t.kinds.all(), groups = t.tiles.groups();
         args.steps = groups * channels;
         for (int64_t i = 0; i < args.steps; ++i) {
           s.a_offset[i] = i / channels * padded + i % channels;
@@ -314,7 +315,7 @@ class WinogradCorrelation {
           const Term& t = s.terms[term];
           const TileStrides strides = t.tiles.destination_strides(row, lanes);
           WinogradDestinationArgs<T> args{};
-          args.m_tile = pitch, args.m_frequency = frequency_pitch(b.images * t.count, pitch, lanes);
+          args.m_tile = pitch, args.m_frequency = frequency_pitch(b.images * t.kinds.all(), pitch, lanes);
           args.check = s.check;
           args.bias = c_.output_pass && term > 0 ? nullptr : s.bias;
           args.y = s.result, args.y_h = strides.h, args.y_w = strides.w;

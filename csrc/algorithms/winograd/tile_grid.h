@@ -108,12 +108,10 @@ struct TileTerm {
     return kernels.of[h.group_taps() - 1][w.group_taps() - 1];
   }
 
-  // Lists the tiles of one image of a block, for sources and destinations in rows of so many numbers, and returns how
-  // many there are.
-  int64_t list(const TileBlock& b, int64_t source_pitch, int64_t destination_pitch, int64_t lanes,
-               WinogradTile* tiles) const {
+  // Lists the tiles of one image of a block, for sources and destinations in rows of so many numbers.
+  void list(const TileBlock& b, int64_t source_pitch, int64_t destination_pitch, int64_t lanes,
+            WinogradTile* tile) const {
     const Axis &ah = h.axis(), &aw = w.axis();
-    WinogradTile* tile = tiles;
     for (const TileKinds::Kind& kind : TileKinds::kOrder)
       h.each_tile(b.r0, b.r1, kind.three_h, [&](int64_t r, int64_t rows) {
         w.each_tile(b.c0, b.c1, kind.three_w, [&](int64_t c, int64_t cols) {
@@ -123,7 +121,6 @@ struct TileTerm {
               static_cast<int32_t>(rows), static_cast<int32_t>(cols)};
         });
       });
-    return tile - tiles;
   }
 
   TileStrides source_strides(int64_t pitch, int64_t lanes) const { return {h.step() * pitch, w.step() * lanes}; }

@@ -68,8 +68,9 @@ const char* worthwhile(const Plan& plan) {
   constexpr size_t kSmallFilters = 8 << 20, kLargeFilters = 64 << 20;
   const ConvProblem& p = plan.problem;
   const size_t weights = sizeof(float) * static_cast<size_t>(p.weight_count());
-  if (plan.workspace.shared_bytes > std::clamp(5 * weights, kSmallFilters, kLargeFilters))
-    return "the transformed filters take too much memory";
+  // The direct sum, for which a plan has room too, packs as many numbers as the weight has.
+  if (std::max(plan.workspace.shared_bytes, weights) > std::clamp(5 * weights, kSmallFilters, kLargeFilters))
+    return "the filters take too much memory";
   return Winograd::of(p).cost(plan) > direct_cycles(p, plan.isa) ? "the transforms cost more than they save" : nullptr;
 }
 
