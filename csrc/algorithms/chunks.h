@@ -2,6 +2,7 @@
 // not depend on the threads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/scratch.h"
@@ -33,8 +34,10 @@ struct ChunkSums {
 // sum[i] += others[i] + others[pitch + i] + ..., one after the other, for all chunks but the first, which is `sum`.
 template <typename T>
 void add_chunks(T* sum, const T* others, int64_t pitch, int64_t chunks, int64_t count) {
-  for (int64_t chunk = 1; chunk < chunks; ++chunk, others += pitch)
-    for (int64_t i = 0; i < count; ++i) sum[i] += others[i];
+  constexpr int64_t kAtOnce = 1024;  // they stay in L1
+  for (int64_t first = 0; first < count; first += kAtOnce)
+    for (int64_t chunk = 1, last = std::min(count, first + kAtOnce); chunk < chunks; ++chunk)
+      for (int64_t i = first; i < last; ++i) sum[i] += others[(chunk - 1) * pitch + i];
 }
 
 // bias[c] = sums[c] + sums[channels + c] + ...: a bias gradient stays in double up to its end.

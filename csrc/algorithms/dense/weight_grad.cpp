@@ -61,11 +61,11 @@ class WeightGrad {
 
     // Chunks: enough tasks for many threads, as long as each sums many pixels and the partial sums are few.
     const int64_t blocks = pixel_blocks(b), apart = p_.g * ceil_div(icg_, b.k) * ceil_div(ocg_, b.m);
-    const int64_t wanted =
-        ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
+    const int64_t wanted = ceil_div(std::min(kMaxTasks, worthwhile_tasks()), apart);
     const int64_t affordable =
         kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
-    b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, std::max<int64_t>(1, blocks));
+    const int64_t long_enough = p_.n * p_.output_pixels() / kMinChunkPixels;
+    b.chunks = std::clamp<int64_t>(std::min({wanted, affordable, long_enough}), 1, std::max<int64_t>(1, blocks));
   }
 
   KernelName kernel() const {
@@ -78,8 +78,7 @@ class WeightGrad {
     Operands o = given;
     if (exchanged_) std::swap(o.input, o.output);
     const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
-    const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k);
-    const EvenSplit oc = EvenSplit::of_at_most(ceil_div(ocg_, tiles_.lanes), blocks_.m / tiles_.lanes);
+    const auto [ic, oc] = channel_cut(context.threads);
     const EvenSplit chunks{pixel_blocks(blocks_), blocks_.chunks};
     parallel_for(context.threads, p_.g * ic.parts * oc.parts * chunks.parts, [&](int64_t task, int thread) {
       Task t;
@@ -109,6 +108,34 @@ class WeightGrad {
     return p;
   }
 
+  // How input channels and vectors of output channels are cut into tasks: at least as blocks_ has it, finer where that
+  // keeps all threads busy to the end. No sum depends on it.
+  struct ChannelCut {
+    EvenSplit ic, oc;
+  };
+  ChannelCut channel_cut(int threads) const {
+    const int64_t vectors = ceil_div(ocg_, tiles_.lanes), others = p_.g * blocks_.chunks;
+    const EvenSplit ic = EvenSplit::of_at_most(icg_, blocks_.k),
+                    oc = EvenSplit::of_at_most(vectors, blocks_.m / tiles_.lanes);
+    ChannelCut best{ic, oc};
+    double best_cost = 0;
+    const int64_t most = std::max(worthwhile_tasks() / others, ic.parts * oc.parts);
+    for (int64_t i = ic.parts; i <= std::min(icg_, most / oc.parts); i += ceil_div(i, 4))
+      for (int64_t j = oc.parts; j <= std::min(vectors, most / i); j += ceil_div(j, 4)) {
+        const ChannelCut cut{{icg_, i}, {vectors, j}};
+        const int64_t channels = cut.ic.largest(), columns = cut.oc.largest();
+        const double cycles = product_cycles(EvenSplit::of_at_most(channels * p_.taps(), blocks_.mr),
+                                             EvenSplit::of_at_most(columns, blocks_.nv)) +
+                              kTransposeCycles * static_cast<double>(columns) +
+                              kReadCycles * static_cast<double>(channels);
+        const double cost = cycles * static_cast<double>(ceil_div(i * j * others, threads));
+        if (best_cost == 0 || cost < 0.98 * best_cost) best = cut, best_cost = cost;
+      }
+    return best;
+  }
+
+  int64_t worthwhile_tasks() const { return static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1; }
+
   // Halves the block where it costs least; false if nothing is left to halve.
   static bool shrink(Blocks& b) {
     int64_t& size = b.images > 1 ? b.images : b.k > 1 ? b.k : b.rows > 1 ? b.rows : b.cols;
@@ -117,12 +144,14 @@ class WeightGrad {
     return true;
   }
 
-  static constexpr int64_t kMaxOcVectors = 12;
+  static constexpr int64_t kMaxOcVectors = 24;
   static constexpr int64_t kMaxRows = 1024;
   static constexpr int64_t kMaxSteps = 256;  // added one after the other: their rounding errors pile up
   static constexpr int64_t kMaxTasks = 64;
   static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 4 << 20;
+  static constexpr int64_t kMinChunkPixels = 384;                   // a partial sum costs as much as 20 pixels
+  static constexpr double kTransposeCycles = 5, kReadCycles = 1.5;  // a vector of the output, an input channel
 
   struct Task {
     int64_t g, chunk, block0, block1, ic0, ic1, oc0, oc1;
@@ -133,6 +162,9 @@ class WeightGrad {
     int64_t n0, images;
     AxisPart h, w;
     int64_t steps() const { return images * h.length * w.length; }
+    bool alike(const PixelBlock& b) const {
+      return images == b.images && h.length == b.h.length && w.length == b.w.length;
+    }
   };
 
   struct Scratch {
@@ -186,47 +218,65 @@ class WeightGrad {
     if (apart_)  // a tap may meet no pixel of the first block, or of any
       for (int64_t r = 0; r < (t.ic1 - t.ic0) * p_.taps(); ++r)
         std::fill(c + r * ocg_ + t.oc0, c + r * ocg_ + t.oc1, T(0));
+    PixelBlock before{};
     for (int64_t block = t.block0; block < t.block1; ++block) {
       const PixelBlock px = pixel_block(block);
       const Start start = block == t.block0 && !apart_ ? Start::kZero : Start::kAdd;
+      if (!px.alike(before)) list_offsets(t, px, s);
+      before = px;
       const T* base = input_block(t, px, static_cast<const T*>(o.input), s);
       if (sums_bias) add_bias(px, static_cast<const T*>(exchanged_ ? o.input : o.output), bias0, bias1, bias);
       const EvenSplit v = EvenSplit::of_at_most(ceil_div(t.oc1 - t.oc0, tiles_.lanes), blocks_.nv);
       for (int64_t vi = 0; vi < v.parts; ++vi) {
-        const int64_t j0 = t.oc0 + v.begin(vi) * tiles_.lanes, pitch = v.length(vi) * tiles_.lanes;
-        const int64_t columns = std::min(t.oc1 - j0, pitch);
-        transpose_output(px, static_cast<const T*>(o.output) + (t.g * ocg_ + j0) * p_.output_pixels(), columns, pitch,
+        const int64_t j0 = t.oc0 + v.begin(vi) * tiles_.lanes;
+        const int64_t columns = std::min(t.oc1 - j0, v.length(vi) * tiles_.lanes);
+        transpose_output(px, static_cast<const T*>(o.output) + (t.g * ocg_ + j0) * p_.output_pixels(), columns,
                          s.transposed);
-        for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * pitch;
         multiply(t, px, v.length(vi), columns, start, base, c + j0, s);
       }
     }
   }
 
-  // Sets a_offset (by pixel) and row_offset (by input channel and tap) and returns what they are relative to:
-  // the input itself, or the padded copy.
-  const T* input_block(const Task& t, const PixelBlock& px, const T* input, const Scratch& s) const {
-    const int64_t r0 = px.h.first * p_.stride_h - p_.pad_top, c0 = px.w.first * p_.stride_w - p_.pad_left;
-    const int64_t height = panel_rows(px.h.length), width = panel_cols(px.w.length), channels = t.ic1 - t.ic0;
-    const int64_t pitch = padded_ ? width : p_.iw, plane = padded_ ? height * width : p_.input_pixels();
-    const int64_t image = padded_ ? channels * plane : p_.ic * plane;
-    const T* first = input + (px.n0 * p_.ic + t.g * icg_ + t.ic0) * p_.input_pixels();
-    if (padded_) {
-      for (int64_t i = 0; i < px.images; ++i)
-        for (int64_t c = 0; c < channels; ++c)
-          copy_block(s.panel + i * image + c * plane, pitch,
-                     {first + (i * p_.ic + c) * p_.input_pixels(), p_.ih, p_.iw, r0, 1, height, c0, 1, width},
-                     p_.padding_mode, row_kernels_);
-    }
+  int64_t slice_pitch() const { return blocks_.nv * tiles_.lanes; }
+
+  // Where a block's input lies: in a padded copy of what it reads, or in the image.
+  struct InputShape {
+    int64_t height, width, pitch, plane, image;
+  };
+  InputShape input_shape(const Task& t, const PixelBlock& px) const {
+    const int64_t height = panel_rows(px.h.length), width = panel_cols(px.w.length);
+    if (!padded_) return {height, width, p_.iw, p_.input_pixels(), p_.ic * p_.input_pixels()};
+    return {height, width, width, height * width, (t.ic1 - t.ic0) * height * width};
+  }
+
+  // Where the pixels of blocks like this one lie in the input and in the transposed output; and input channels with
+  // their taps.
+  void list_offsets(const Task& t, const PixelBlock& px, const Scratch& s) const {
+    const InputShape in = input_shape(t, px);
     int64_t* a = s.a_offset;
     for (int64_t i = 0; i < px.images; ++i)
       for (int64_t r = 0; r < px.h.length; ++r)
-        for (int64_t c = 0; c < px.w.length; ++c) *a++ = i * image + r * p_.stride_h * pitch + c * p_.stride_w;
+        for (int64_t c = 0; c < px.w.length; ++c) *a++ = i * in.image + r * p_.stride_h * in.pitch + c * p_.stride_w;
+    for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * slice_pitch();
     int64_t* row = s.row_offset;
-    for (int64_t c = 0; c < channels; ++c)
+    for (int64_t c = 0; c < t.ic1 - t.ic0; ++c)
       for (int64_t kh = 0; kh < p_.kh; ++kh)
-        for (int64_t kw = 0; kw < p_.kw; ++kw) *row++ = c * plane + kh * p_.dilation_h * pitch + kw * p_.dilation_w;
-    return padded_ ? s.panel : first + r0 * p_.iw + c0;
+        for (int64_t kw = 0; kw < p_.kw; ++kw)
+          *row++ = c * in.plane + kh * p_.dilation_h * in.pitch + kw * p_.dilation_w;
+  }
+
+  // What input offsets are relative to: the input itself, or its padded copy, which is made here.
+  const T* input_block(const Task& t, const PixelBlock& px, const T* input, const Scratch& s) const {
+    const InputShape in = input_shape(t, px);
+    const int64_t r0 = px.h.first * p_.stride_h - p_.pad_top, c0 = px.w.first * p_.stride_w - p_.pad_left;
+    const T* first = input + (px.n0 * p_.ic + t.g * icg_ + t.ic0) * p_.input_pixels();
+    if (!padded_) return first + r0 * p_.iw + c0;
+    for (int64_t i = 0; i < px.images; ++i)
+      for (int64_t c = 0; c < t.ic1 - t.ic0; ++c)
+        copy_block(s.panel + i * in.image + c * in.plane, in.pitch,
+                   {first + (i * p_.ic + c) * p_.input_pixels(), p_.ih, p_.iw, r0, 1, in.height, c0, 1, in.width},
+                   p_.padding_mode, row_kernels_);
+    return s.panel;
   }
 
   // Calls f(image, at, count, to) for pixels of the output that adjoin: those of a whole block of whole rows.
@@ -239,11 +289,11 @@ class WeightGrad {
         f(px.n0 + i, (px.h.first + r) * p_.ow + px.w.first, count, (i * lines + r) * count);
   }
 
-  // To [pixel][output channel], `pitch` apart.
-  void transpose_output(const PixelBlock& px, const T* output, int64_t channels, int64_t pitch, T* dst) const {
+  // To [pixel][output channel].
+  void transpose_output(const PixelBlock& px, const T* output, int64_t channels, T* dst) const {
     each_line(px, [&](int64_t image, int64_t at, int64_t count, int64_t to) {
       transpose_(output + image * p_.oc * p_.output_pixels() + at, p_.output_pixels(), channels, count,
-                 dst + to * pitch, pitch);
+                 dst + to * slice_pitch(), slice_pitch());
     });
   }
 
