@@ -49,6 +49,7 @@ void run_outer_product(OuterProductFn<T> fn, const Fields& fields) {
   fields.get("b", args.b), fields.get("b_offset", args.b_offset), fields.get("steps", args.steps);
   fields.get("c", args.c), fields.get("c_stride", args.c_stride), fields.get("columns", args.columns);
   fields.get("start", start), fields.get("bias", args.bias);
+  fields.get("a_row", args.a_row), fields.get("next", args.next), fields.get("next_offset", args.next_offset);
   args.rows = rows.data();
   args.start = static_cast<Start>(start);
   // For benchmarks/, which run it again and again, in several threads.
@@ -307,6 +308,7 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
     for (int mr = 1; mr <= kOuterProductMaxMr; ++mr) {
       add("outer_product_packed", mr, nv * outer.lanes, run_outer_product<T>, outer.packed[nv - 1][mr - 1]);
       add("outer_product_rows", mr, nv * outer.lanes, run_outer_product<T>, outer.rows[nv - 1][mr - 1]);
+      add("outer_product_strided", mr, nv * outer.lanes, run_outer_product<T>, outer.strided[nv - 1][mr - 1]);
     }
   const InnerProductTiles<T>& inner = inner_product<T>(isa);
   for (int mr = 1; mr <= kInnerProductMaxMr; ++mr)

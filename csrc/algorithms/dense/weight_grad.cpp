@@ -69,7 +69,9 @@ class WeightGrad {
   }
 
   KernelName kernel() const {
-    return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * tiles_.lanes};
+    return {.shape = strided() ? "outer_product_strided" : "outer_product_rows",
+            .mr = blocks_.mr,
+            .nr = blocks_.nv * tiles_.lanes};
   }
 
   Workspace workspace() const { return {chunk_sums(nullptr, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
@@ -150,8 +152,9 @@ class WeightGrad {
   static constexpr int64_t kMaxTasks = 64;
   static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 4 << 20;
-  static constexpr int64_t kMinChunkPixels = 384;                   // a partial sum costs as much as 20 pixels
-  static constexpr double kTransposeCycles = 5, kReadCycles = 1.5;  // a vector of the output, an input channel
+  static constexpr int64_t kMinChunkPixels = 384;  // a partial sum costs as much as 20 pixels
+  // Of a pixel: to transpose a vector of the output, to bring an input channel near.
+  static constexpr double kTransposeCycles = 5, kReadCycles = 1.5;
 
   struct Task {
     int64_t g, chunk, block0, block1, ic0, ic1, oc0, oc1;
@@ -168,7 +171,7 @@ class WeightGrad {
   };
 
   struct Scratch {
-    int64_t *a_offset, *b_offset, *row_offset;
+    int64_t *a_offset, *b_offset, *row_offset, *next_offset;
     T *transposed, *panel;
     size_t bytes;
     Scratch(const WeightGrad& w, std::byte* memory) {
@@ -177,6 +180,7 @@ class WeightGrad {
       ScratchAllocator take(memory);
       a_offset = take.array<int64_t>(steps);
       b_offset = take.array<int64_t>(steps);
+      next_offset = take.array<int64_t>(steps);
       row_offset = take.array<int64_t>(b.k * w.p_.taps());
       transposed = take.array<T>(steps * b.nv * w.tiles_.lanes);
       panel = take.array<T>(w.padded_ ? b.images * b.k * w.panel_rows(b.rows) * w.panel_cols(b.cols) : 0);
@@ -237,6 +241,9 @@ class WeightGrad {
     }
   }
 
+  // Are the rows of tiles those of a matrix, which is read where it lies, each on a page of its own?
+  bool strided() const { return moves_nothing(p_) && blocks_.images == 1; }
+
   int64_t slice_pitch() const { return blocks_.nv * tiles_.lanes; }
 
   // Where a block's input lies: in a padded copy of what it reads, or in the image.
@@ -249,8 +256,8 @@ class WeightGrad {
     return {height, width, width, height * width, (t.ic1 - t.ic0) * height * width};
   }
 
-  // Where the pixels of blocks like this one lie in the input and in the transposed output; and input channels with
-  // their taps.
+  // Where the pixels of blocks like this one lie in the input and in the transposed output, input channels with their
+  // taps, and the cache lines of the next tile's rows.
   void list_offsets(const Task& t, const PixelBlock& px, const Scratch& s) const {
     const InputShape in = input_shape(t, px);
     int64_t* a = s.a_offset;
@@ -258,6 +265,9 @@ class WeightGrad {
       for (int64_t r = 0; r < px.h.length; ++r)
         for (int64_t c = 0; c < px.w.length; ++c) *a++ = i * in.image + r * p_.stride_h * in.pitch + c * p_.stride_w;
     for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * slice_pitch();
+    const int64_t line = 64 / sizeof(T), wanted = strided() ? blocks_.mr * (px.steps() / line + 1) : 0;
+    for (int64_t i = 0; i < px.steps(); ++i)
+      s.next_offset[i] = i < wanted ? i % blocks_.mr * p_.input_pixels() + i / blocks_.mr * line : 0;
     int64_t* row = s.row_offset;
     for (int64_t c = 0; c < t.ic1 - t.ic0; ++c)
       for (int64_t kh = 0; kh < p_.kh; ++kh)
@@ -304,15 +314,19 @@ class WeightGrad {
     OuterProductArgs<T> args{};
     args.rows = rows, args.a_offset = s.a_offset, args.b = s.transposed, args.b_offset = s.b_offset;
     args.steps = px.steps(), args.columns = columns, args.start = start;
-    const bool far = moves_nothing(p_) && px.images == 1;  // rows are read in place, each on a page of its own
-    args.next_pitch = far ? p_.input_pixels() : 0;
+    args.a_row = p_.input_pixels(), args.next_offset = s.next_offset;
+    const auto& kernels = (strided() ? tiles_.strided : tiles_.rows)[nv - 1];
     const auto product = [&](int64_t row0, int64_t step, int64_t count) {
       args.c_stride = step * ocg_;
       EvenSplit::of_at_most(count, blocks_.mr).each([&](int64_t first, int64_t mr) {
-        for (int64_t r = 0; r < mr; ++r) rows[r] = base + s.row_offset[row0 + (first + r) * step];
+        if (strided()) {
+          args.a = base + first * args.a_row;
+          args.next = first + mr < count ? args.a + mr * args.a_row : base + px.steps();  // the next pixels
+        } else {
+          for (int64_t r = 0; r < mr; ++r) rows[r] = base + s.row_offset[row0 + (first + r) * step];
+        }
         args.c = c + (row0 + first * step) * ocg_;
-        if (far) args.next = rows[mr - 1] + p_.input_pixels();
-        tiles_.rows[nv - 1][mr - 1](args);
+        kernels[mr - 1](args);
       });
     };
     const int64_t channels = t.ic1 - t.ic0;

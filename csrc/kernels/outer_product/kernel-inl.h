@@ -12,12 +12,68 @@ using convext::OuterProductArgs;
 using convext::OuterProductTiles;
 using convext::Start;
 
-template <typename Vec, int MR, int NV, bool kPacked>
+// How a tile reads A, step by step: at(r) is the number of row r. Loads are not what limits a tile: ask() spends one on
+// what comes later.
+template <typename Vec, int MR>
+struct Packed {
+  using T = typename Vec::T;
+  static constexpr bool kAsks = Vec::kLanes * sizeof(T) == 64;
+  static constexpr int kL2 = 2;  // __builtin_prefetch's locality
+  const T* a;
+  int64_t ahead;
+
+  explicit CONVEXT_INLINE Packed(const OuterProductArgs<T>& args) : a(args.a), ahead(args.ahead) {}
+  CONVEXT_INLINE T at(int r) const { return a[r]; }
+  CONVEXT_INLINE void ask(int64_t, const T* b) const {
+    if constexpr (kAsks) __builtin_prefetch(b + ahead, 0, kL2);
+  }
+  CONVEXT_INLINE void step() { a += MR; }
+};
+
+template <typename Vec, int MR>
+struct Rows {
+  using T = typename Vec::T;
+  const T* row[MR];
+  const int64_t* offset;
+
+  explicit CONVEXT_INLINE Rows(const OuterProductArgs<T>& args) : offset(args.a_offset) {
+#pragma GCC unroll 16
+    for (int r = 0; r < MR; ++r) row[r] = args.rows[r];
+  }
+  CONVEXT_INLINE T at(int r) const { return row[r][*offset]; }
+  CONVEXT_INLINE void ask(int64_t, const T*) const {}
+  CONVEXT_INLINE void step() { ++offset; }
+};
+
+// A pointer serves three rows: an address holds once or twice the distance to it. A pointer for each would spill.
+template <typename Vec, int MR>
+struct Strided {
+  using T = typename Vec::T;
+  static constexpr int kPointers = (MR + 2) / 3;
+  const T *a[kPointers], *next;
+  const int64_t* next_offset;
+  int64_t row;
+
+  explicit CONVEXT_INLINE Strided(const OuterProductArgs<T>& args)
+      : next(args.next), next_offset(args.next_offset), row(args.a_row) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kPointers; ++i) a[i] = args.a + 3 * i * row;
+  }
+  CONVEXT_INLINE T at(int r) const { return a[r / 3][r % 3 * row]; }
+  CONVEXT_INLINE void ask(int64_t k, const T*) const { __builtin_prefetch(next + next_offset[k]); }
+  CONVEXT_INLINE void step() {
+#pragma GCC unroll 8
+    for (int i = 0; i < kPointers; ++i) {
+      ++a[i];
+      asm("" : "+r"(a[i]));  // the compiler would make a pointer of each row
+    }
+  }
+};
+
+template <typename Vec, int MR, int NV, template <typename, int> class A>
 struct OuterProductTile {
   using T = typename Vec::T;
   static constexpr int kFullColumns = (NV - 1) * Vec::kLanes;
-  static constexpr bool kAsksAhead = kPacked && Vec::kLanes * sizeof(T) == 64;
-  static constexpr int kL2 = 2;  // __builtin_prefetch's locality
   static_assert(MR * NV + NV + 1 <= Vec::kRegisters, "the tile spills");
 
   // Where the last vector is partial its loads are masked; where that is free all are.
@@ -49,7 +105,7 @@ struct OuterProductTile {
     }
   }
 
-  template <bool kTail, bool kAsksForRows = false>
+  template <bool kTail>
   static CONVEXT_INLINE void compute(const OuterProductArgs<T>& args) {
     const int64_t tail = args.columns - kFullColumns;
     Vec acc[MR][NV];
@@ -59,26 +115,19 @@ struct OuterProductTile {
     for (int r = 0; r < MR; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) __builtin_prefetch(args.c + r * args.c_stride + v * Vec::kLanes, 1);
-    const T* a = args.a;
-    const T* row[MR];
-    if constexpr (!kPacked) {
-#pragma GCC unroll 16
-      for (int r = 0; r < MR; ++r) row[r] = args.rows[r];
-    }
+    A<Vec, MR> a(args);
     for (int64_t k = 0; k < args.steps; ++k) {
       Vec b[NV];
       const T* at_b = args.b + args.b_offset[k];
       load_row<kTail>(b, at_b, tail);
-      if constexpr (kAsksAhead) __builtin_prefetch(at_b + args.ahead, 0, kL2);
-      if constexpr (kAsksForRows) __builtin_prefetch(args.next + (k & 7) * args.next_pitch + (k >> 3) * 8);
-      const int64_t at = kPacked ? 0 : args.a_offset[k];
+      a.ask(k, at_b);
 #pragma GCC unroll 16
       for (int r = 0; r < MR; ++r) {
-        const Vec ar = Vec::broadcast(kPacked ? a[r] : row[r][at]);
+        const Vec ar = Vec::broadcast(a.at(r));
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) acc[r][v] = Vec::fma(ar, b[v], acc[r][v]);
       }
-      if constexpr (kPacked) a += MR;
+      a.step();
     }
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r) {
@@ -99,8 +148,6 @@ struct OuterProductTile {
   }
 
   static void run(const OuterProductArgs<T>& args) {
-    if constexpr (!kPacked && NV == 4)  // with registers to spare
-      if (args.next != nullptr) return compute<true, true>(args);
     if (Vec::kFreeTail || args.columns != NV * Vec::kLanes)
       compute<true>(args);
     else
@@ -116,8 +163,11 @@ constexpr void add_tiles(OuterProductTiles<typename Vec::T>& tiles) {
     tiles.max_packed_mr[NV - 1] = kPackedMr;
     tiles.max_rows_mr[NV - 1] = kRowsMr;
   }
-  if constexpr (MR <= kPackedMr) tiles.packed[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, true>::run;
-  if constexpr (MR <= kRowsMr) tiles.rows[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, false>::run;
+  if constexpr (MR <= kPackedMr) tiles.packed[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, Packed>::run;
+  if constexpr (MR <= kRowsMr) {
+    tiles.rows[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, Rows>::run;
+    tiles.strided[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, Strided>::run;
+  }
   if constexpr (MR < kPackedMr || MR < kRowsMr) add_tiles<Vec, NV, kPackedMr, kRowsMr, MR + 1>(tiles);
 }
 

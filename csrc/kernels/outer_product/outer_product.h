@@ -10,8 +10,9 @@
 //
 //   C[r][j]  =  start[r][j]  +  sum_{k < steps}  A(r, k) * B[b_offset[k] + j]
 //
-//   packed: A(r, k) = a[k * MR + r]              weights, rearranged once a call
-//   rows:   A(r, k) = rows[r][a_offset[k]]       numbers read where they lie
+//   packed:   A(r, k) = a[k * MR + r]           weights, rearranged once a call
+//   rows:     A(r, k) = rows[r][a_offset[k]]    numbers read where they lie
+//   strided:  A(r, k) = a[r * a_row + k]        likewise, of a matrix; reads ahead
 //
 // Memory: nothing needs alignment; exactly the numbers of the formula are read and written, columns past
 // `columns` are not touched. C must not overlap A or B.
@@ -30,9 +31,10 @@ enum class Start { kZero, kRowBias, kColumnBias, kAdd };
 
 template <typename T>
 struct OuterProductArgs {
-  const T* a;               // packed only
+  const T* a;               // packed, strided
   const T* const* rows;     // rows only
   const int64_t* a_offset;  // rows only
+  int64_t a_row;            // strided only
   const T* b;
   const int64_t* b_offset;
   int64_t steps;
@@ -44,10 +46,9 @@ struct OuterProductArgs {
   // packed, of vectors as long as a cache line: each step asks for that of B[b_offset[k] + ahead], which may lie
   // anywhere.
   int64_t ahead = 0;
-  // rows, tiles of four vectors: if not null, the steps together ask for as many numbers as they are of 8 rows,
-  // next_pitch apart, from `next` on: the rows of the next tile, wherever they lie.
-  const T* next = nullptr;
-  int64_t next_pitch = 0;
+  // strided: each step asks for next[next_offset[k]], which may lie anywhere.
+  const T* next;
+  const int64_t* next_offset;
 };
 
 template <typename T>
@@ -65,6 +66,7 @@ struct OuterProductTiles {
   int max_rows_mr[kOuterProductMaxNv];
   OuterProductFn<T> packed[kOuterProductMaxNv][kOuterProductMaxMr];
   OuterProductFn<T> rows[kOuterProductMaxNv][kOuterProductMaxMr];
+  OuterProductFn<T> strided[kOuterProductMaxNv][kOuterProductMaxMr];  // as many as of rows
 };
 
 struct OuterProductTable {
