@@ -46,14 +46,15 @@ class WinogradCorrelation {
     const auto number = [](int64_t x) { return static_cast<double>(x); };
     const Blocks& b = blocks_;
     const TileBlock block = grid_.first_block(b);
-    const EvenSplit slices = slices_of_all();
-    const int64_t k_blocks = EvenSplit::of_at_most(c_.k, b.k).parts;
+    const WinogradFilters<T> filters = this->filters();
+    const EvenSplit& slices = filters.slices();
     const double m_vectors = number(m_lanes_.count());
     const double products = grid_.sum([&](const TileTerm& t) {
       return t.sum_of_frequencies(t.kinds(block), [&](int64_t image_tiles) {
         const EvenSplit rows = EvenSplit::of_at_most(b.images * image_tiles, b.mr);
         return number(t.groups() * c_.k) * product_cycles(rows, EvenSplit::of_at_most(m_lanes_.count(), b.nv)) +
-               number(rows.parts * slices.parts * k_blocks) * (kCall + 2 * number(rows.largest() * slices.largest()));
+               number(rows.parts * slices.parts * filters.k().parts) *
+                   (kCall + 2 * number(rows.largest() * slices.largest()));
       });
     });
     const auto transforms = [&](const auto& groups) {
@@ -67,7 +68,7 @@ class WinogradCorrelation {
         kMoved * number(b.images * b.rows * b.cols * grid_.h().out_step() * grid_.w().out_step());
     const double blocks = number(grid_.blocks(b)), m_tasks = number(ceil_div(m_lanes_.count() * kernels_.lanes, b.m));
     return number(c_.g) *
-           (filters().cost(grid_.blocks(b), b.packed_weights) +
+           (filters.cost(grid_.blocks(b), b.packed_weights) +
             blocks * (products + m_tasks * number(k_lanes_.count()) * sources + m_vectors * destinations));
   }
 
@@ -90,7 +91,7 @@ class WinogradCorrelation {
       filters().transform_all(o.weight, packed, context.threads,
                               [&](int thread) { return Scratch(*this, context.of_thread(workspace, thread)).weight; });
     const int64_t pixel_tasks = grid_.blocks(blocks_) * c_.g;
-    const EvenSplit slices = slices_of_all();
+    const EvenSplit slices = filters().slices();
     const EvenSplit m = {slices.parts,
                          std::min(slices.parts, std::max(ceil_div(m_lanes_.count(), blocks_.m / kernels_.lanes),
                                                          ceil_div(context.threads, pixel_tasks)))};
@@ -189,10 +190,9 @@ class WinogradCorrelation {
   const TileAxes& w() const { return grid_.w(); }
   // A row of the result's block: the positions of all phases.
   int64_t result_pitch(int64_t cols) const { return cols * w().out_step() * kernels_.lanes; }
-  EvenSplit slices_of_all() const { return EvenSplit::of_at_most(m_lanes_.count(), blocks_.nv); }
   // Destination channels of a task, with those that fill the last vector.
   int64_t task_lanes() const {
-    const EvenSplit slices = slices_of_all();
+    const EvenSplit slices = filters().slices();
     return std::min(m_lanes_.count(),
                     ceil_div(slices.parts, ceil_div(m_lanes_.count(), blocks_.m / kernels_.lanes)) * slices.largest()) *
            kernels_.lanes;
@@ -202,7 +202,7 @@ class WinogradCorrelation {
                Scratch& s) const {
     s.panel.prepare(block.r0, h().span(block.r1 - block.r0), block.c0, w().span(block.c1 - block.c0));
     list_terms(block, s);
-    const EvenSplit k = EvenSplit::of_at_most(c_.k, blocks_.k);
+    const EvenSplit k = filters().k();
     for (int64_t ki = 0; ki < k.parts; ++ki) {
       transform_source(block, g, k.begin(ki), k.length(ki), o, s);
       multiply(block.images, g, ki, part, packed, o, s);
@@ -299,7 +299,7 @@ class WinogradCorrelation {
 
   bool transform_sums(const TileBlock& b, int64_t g, const Slices& part, const CorrelationOperands<T>& o,
                       const Scratch& s) const {
-    const EvenSplit slices = slices_of_all();
+    const EvenSplit slices = filters().slices();
     const int64_t lanes = kernels_.lanes, pitch = task_lanes(), first = slices.begin(part.begin);
     const int64_t row = result_pitch(b.c1 - b.c0), r0 = b.r0 * h().out_step(), c0 = b.c0 * w().out_step();
     const int64_t rows = std::min(b.r1 * h().out_step(), c_.out_h) - r0,

@@ -119,8 +119,7 @@ class WinogradWeightGrad {
               add_block(i, grid_.block(blocks_, block), channels, block == chunks.begin(chunk), o, s);
           }
           const Scratch s(*this, grid_.term(part.begin), memory);
-          if (!(in_place() ? finish(part, channels, weight, s)
-                           : finish_chunk(part, channels, partials + chunk * partial_count(), s)))
+          if (!finish(part, channels, partials + chunk * partial_count(), weight, s))
             finite.store(false, std::memory_order_relaxed);
         });
     if (!finite.load()) return sum_directly(p_, isa_, o, context);
@@ -282,22 +281,18 @@ class WinogradWeightGrad {
   int64_t partial_row() const { return oc_.count() * oc_.lanes; }
   int64_t partial_count() const { return p_.g * ic_.channels * p_.taps() * partial_row(); }
 
-  // Both return false if a number is not finite.
-  bool finish_chunk(const Terms& terms, const Channels& c, T* partial, const Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, row = partial_row();
-    T* to = partial + (c.g * ic_.channels + c.ic0) * p_.taps() * row;
+  // From the sums to the weight or, if there are chunks to add, to the partial sums. False if a number is not finite.
+  bool finish(const Terms& terms, const Channels& c, T* partial, T* weight, const Scratch& s) const {
+    const int64_t lanes = kernels_.lanes, row = partial_row(), taps = p_.taps();
     std::fill_n(s.check, lanes, T(0));
-    for (int64_t oc = c.oc0; oc < c.oc1; oc += lanes) filter_grad(terms, c, oc, to + oc, row, s);
-    return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
-  }
-  bool finish(const Terms& terms, const Channels& c, T* weight, const Scratch& s) const {
-    const int64_t lanes = kernels_.lanes, taps = p_.taps();
-    std::fill_n(s.check, lanes, T(0));
-    for (int64_t oc = c.oc0; oc < c.oc1; oc += lanes) {
-      filter_grad(terms, c, oc, s.taps, lanes, s);
-      store(s.taps, lanes, c.ic0 * taps, (c.ic1 - c.ic0) * taps, std::min(lanes, c.oc1 - oc),
-            weight + (c.g * oc_.channels + oc) * ic_.channels * taps);
-    }
+    for (int64_t oc = c.oc0; oc < c.oc1; oc += lanes)
+      if (in_place()) {
+        filter_grad(terms, c, oc, s.taps, lanes, s);
+        store(s.taps, lanes, c.ic0 * taps, (c.ic1 - c.ic0) * taps, std::min(lanes, c.oc1 - oc),
+              weight + (c.g * oc_.channels + oc) * ic_.channels * taps);
+      } else {
+        filter_grad(terms, c, oc, partial + (c.g * ic_.channels + c.ic0) * taps * row + oc, row, s);
+      }
     return std::none_of(s.check, s.check + lanes, [](T x) { return x != x; });
   }
 
