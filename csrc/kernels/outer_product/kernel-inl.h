@@ -110,13 +110,9 @@ struct OuterProductTile {
     const int64_t tail = args.columns - kFullColumns;
     Vec acc[MR][NV];
     start<kTail>(acc, args, tail);
-    // The block of C is on its way while the sum runs (1 to 2 %).
-#pragma GCC unroll 16
-    for (int r = 0; r < MR; ++r)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) __builtin_prefetch(args.c + r * args.c_stride + v * Vec::kLanes, 1);
     A<Vec, MR> a(args);
-    for (int64_t k = 0; k < args.steps; ++k) {
+    int64_t k = 0;
+    const auto step = [&]() __attribute__((always_inline)) {
       Vec b[NV];
       const T* at_b = args.b + args.b_offset[k];
       load_row<kTail>(b, at_b, tail);
@@ -127,8 +123,16 @@ struct OuterProductTile {
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) acc[r][v] = Vec::fma(ar, b[v], acc[r][v]);
       }
-      a.step();
+      a.step(), ++k;
+    };
+    // C is on its way while the sum runs, a row a step: all of it at once would hold up what the sum itself reads.
+    const T* c_row = args.c;
+    for (const int64_t asked = args.steps < MR ? args.steps : MR; k < asked; c_row += args.c_stride) {
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) __builtin_prefetch(c_row + v * Vec::kLanes, 1);
+      step();
     }
+    while (k < args.steps) step();
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r) {
       T* c = args.c + r * args.c_stride;
