@@ -139,7 +139,8 @@ def explain(module_or_problem: Callable[..., Any] | str, *inputs: Any) -> Explan
         else:
             result = module_or_problem(*fake_inputs)
         ends = [y for y in tree_leaves(result) if isinstance(y, Tensor) and y.requires_grad]
-        torch.autograd.grad(ends, leaves, [torch.ones_like(y) for y in ends], allow_unused=True)
+        if ends and leaves:
+            torch.autograd.grad(ends, leaves, [torch.ones_like(y) for y in ends], allow_unused=True)
     return Explanation(tuple(recorder.calls))
 
 

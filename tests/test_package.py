@@ -157,6 +157,18 @@ def test_explain_tells_who_computes_a_layer_of_torch(layer, shape):
         assert [call.label for call in half.calls] == ["torch", "torch"]
 
 
+@pytest.mark.parametrize(
+    "call, inputs",
+    [
+        (lambda: torch.ones(3), ()),
+        (lambda x: x + 1, (torch.ones(3, dtype=torch.long),)),
+        (lambda x: x.detach(), (torch.ones(3),)),
+    ],
+)
+def test_explain_of_a_call_without_gradients(call, inputs):
+    assert not convext.explain(call, *inputs).calls
+
+
 def test_explain_computes_nothing():
     model = convext.convert(Net())
     x = torch.randn(2, 3, 9, 9)
