@@ -121,7 +121,39 @@ def test_stencil_rows(kernel: Kernel, side: str) -> None:
             kernel.run(
                 x=x, x_pitch=width, width=width, row_taps=offsets(groups), groups=len(groups),
                 column=offsets(column), taps=len(column), weight=weight, weight_h=len(column), weight_w=1,
-                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3,
+                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, spread=1, above=0,
+            )  # fmt: skip
+            np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("stencil_rows"))
+def test_stencil_rows_spread(kernel: Kernel, side: str) -> None:
+    """Zeros between the numbers of x: rows and columns of y begin in either phase, at edges and outside."""
+    rng = np.random.default_rng(0)
+    most = _C.stencil_row_taps(kernel.isa) // 2 * 2
+    for columns, taps_h in itertools.product(range(1, 2 * kernel.nr + 2), (1, 2, 3, 4, 5, 7)):
+        rows, taps_w = 1 + (columns + taps_h) % 19, 1 + columns % 4
+        height, width = (max(1, n // 2 + int(rng.integers(-2, 4))) for n in (rows + taps_h, columns + taps_w))
+        for top, left in rng.integers(-6, 5, (4, 2)).tolist():
+            x = integers(rng, kernel, side, height, width)
+            weight = integers(rng, kernel, side, taps_h, taps_w)
+            y = nans(kernel, side, rows, columns)
+            size = (20 + rows + taps_h + 2 * height, 20 + columns + taps_w + 2 * width)
+            spread = np.zeros(size, kernel.dtype)
+            spread[6 : 6 + 2 * height : 2, 6 : 6 + 2 * width : 2] = x
+            want = np.full(y.shape, 3, kernel.dtype)
+            for h, w in itertools.product(range(taps_h), range(taps_w)):
+                want += weight[h, w] * spread[6 + top + h :, 6 + left + w :][:rows, :columns]
+            groups = []
+            for h in range(0, taps_h, most):
+                row = (top + 1 + h) // 2  # of x, for the second of two taps
+                groups += [(row * width, h * taps_w, min(most, taps_h - h), -row, height - row)]
+            kernel.run(
+                x=x, x_pitch=width, width=width, row_taps=offsets(groups), groups=len(groups),
+                column=offsets(range(left, left + taps_w)), taps=taps_w,
+                weight=weight, weight_h=taps_w, weight_w=1,
+                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, spread=2, above=(top + 1) % 2,
             )  # fmt: skip
             np.testing.assert_array_equal(y, want)
 

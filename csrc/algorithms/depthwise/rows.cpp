@@ -1,5 +1,5 @@
-// Depthwise convolution with stride 1 by kernels/stencil_rows: several rows of a plane stay in registers and share what
-// is read of the source, where it lies.
+// Depthwise convolution with stride 1, and the input gradient of one with stride 2, by kernels/stencil_rows: several
+// rows of a plane stay in registers and share what is read of the source, where it lies.
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/depthwise.h"
 #include "algorithms/layouts.h"
@@ -15,8 +15,9 @@ class SharedRows {
  public:
   SharedRows(const ConvProblem& p, Isa isa, const Blocks& blocks)
       : c_(p),
-        h_(c_.axis_h(0)),
-        w_(c_.axis_w(0)),
+        spread_(p.stride_w),
+        h_(spread_ == 1 ? c_.axis_h(0) : spread_axis(p.ih, p.kh, p.pad_top)),
+        w_(spread_ == 1 ? c_.axis_w(0) : spread_axis(p.iw, p.kw, p.pad_left)),
         blocks_(blocks),
         kernel_(stencil_rows<T>(isa)),
         rows_apart_(h_.taps > 1 ? h_.offset_step : 1) {}
@@ -63,14 +64,23 @@ class SharedRows {
     }
   };
 
+  // All phases of an input gradient as one: the source's numbers lie as far apart as its stride, with zeros between.
+  static Axis spread_axis(int64_t out, int64_t taps, int64_t pad) {
+    return {.out = out, .offset0 = pad - (taps - 1), .taps = taps, .tap0 = taps - 1, .tap_step = -1};
+  }
+
+  // The kernel takes the rows of a spread source's destination in pairs: 1 if row r is the second of its pair.
+  int64_t rows_above(int64_t r) const { return spread_ == 1 ? 0 : (r + h_.offset0 + 1) & 1; }
+
   // For row r and those rows_apart_ below each other from there on; returns the groups.
   int64_t list_row_taps(int64_t r, StencilRowTaps* row_taps) const {
     if (h_.taps == 0) return 0;
     int64_t groups = 0;
-    EvenSplit::of_at_most(h_.taps, kernel_.row_taps).each([&](int64_t tap, int64_t count) {
-      const int64_t row = r + h_.offset(tap);
-      row_taps[groups++] = {row * c_.in_w, (h_.tap0 + tap * h_.tap_step) * c_.kernel_w, count,
-                            ceil_div(-row, rows_apart_), ceil_div(h_.in - row, rows_apart_)};
+    EvenSplit::of_at_most(ceil_div(h_.taps, spread_), kernel_.row_taps / spread_).each([&](int64_t i, int64_t count) {
+      const int64_t tap = i * spread_, row = floor_div(r + h_.offset(tap) + spread_ - 1, spread_);
+      row_taps[groups++] = {row * c_.in_w, (h_.tap0 + tap * h_.tap_step) * c_.kernel_w,
+                            std::min(count * spread_, h_.taps - tap), ceil_div(-row, rows_apart_),
+                            ceil_div(c_.in_h - row, rows_apart_)};
     });
     return groups;
   }
@@ -81,19 +91,20 @@ class SharedRows {
     const int64_t g = plane % c_.g;
     StencilRowsArgs<T> args{};
     args.x = o.source + plane * c_.in_pixels();
-    args.x_pitch = rows_apart_ * c_.in_w, args.width = c_.in_w;
+    args.x_pitch = rows_apart_ * c_.in_w, args.width = c_.in_w, args.spread = spread_;
     args.row_taps = s.row_taps, args.groups = groups;
     args.column = s.column, args.taps = w_.taps;
     args.weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + w_.tap0;
     args.weight_h = h_.tap_step * c_.kernel_w, args.weight_w = w_.tap_step;
     args.y = o.destination + (plane * c_.m + m) * c_.out_pixels() + r * c_.out_w;
     args.y_pitch = rows_apart_ * c_.out_w;
-    args.rows = rows, args.columns = w_.out;
+    args.rows = rows, args.columns = w_.out, args.above = rows_above(r);
     args.bias = o.bias == nullptr ? T(0) : o.bias[g * c_.m + m];
     kernel_.fn(args);
   }
 
   Correlation c_;
+  int64_t spread_;  // of the source's numbers in the destination
   Axis h_, w_;
   Blocks blocks_;
   const StencilRowsKernel<T>& kernel_;
@@ -102,27 +113,35 @@ class SharedRows {
 
 constexpr Half kSharedRows = half<SharedRows>();
 
+// The input gradient of stride 2, of which the kernel sums all phases at once.
+bool spreads(const ConvProblem& p) {
+  return p.pass == Pass::kInputGrad && p.stride_h == 2 && p.stride_w == 2 && p.dilation_h == 1 && p.dilation_w == 1;
+}
+
 const char* supports(const ConvProblem& p) {
   if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
   if (p.ic_per_group() != 1) return "a group has several input channels";
   if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
-  if (p.stride_h != 1 || p.stride_w != 1) return "it has a stride";
+  if ((p.stride_h != 1 || p.stride_w != 1) && !spreads(p)) return "it has a stride";
   if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
   if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaskColumns) return "its rows are too wide for masks";
   return needs_channels_first(p);
 }
 
 // Channels in the lanes leave none of them idle, but are transposed. The two meet where so much of a row's vectors is
-// filled: planes of 7 to 128, 3 x 3 to 7 x 7 taps (and 9 to 31), two threads.
+// filled: planes of 7 to 128, 3 x 3 to 7 x 7 taps (and 9 to 31), two threads; of stride 2 planes of 8 to 40.
 double filled_lanes_wanted(const ConvProblem& p, Isa isa) {
   const double taps = static_cast<double>(p.taps());
+  if (p.stride_w == 2) return 0.25 + taps / 150;
   return isa == Isa::kAvx512 ? std::min(0.55 + taps / 200, 0.85) : 0.65 + taps / 180;
 }
 
 const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (p.oc_per_group() > 4) return "many output channels a group fill a dense tile";
   if (p.kh < 2 || p.oh < 2) return "too few rows share what they read";
-  const int64_t width = p.pass == Pass::kOutput ? p.ow : p.iw;
+  // 16 registers hold too few sums of four phases to pay for a tile's set-up: AVX2 is at 0.6 to 1.2 of `depthwise`.
+  if (p.stride_w == 2 && policy.isa != Isa::kAvx512) return "all phases at once take more registers";
+  const int64_t width = p.pass == Pass::kOutput ? p.ow : ceil_div(p.iw, p.stride_w);
   const double filled =
       static_cast<double>(width) / static_cast<double>(round_up(width, vector_lanes(p.dtype, policy.isa)));
   return p.g >= 16 && filled < filled_lanes_wanted(p, policy.isa) ? "channels fill the lanes better" : nullptr;

@@ -1,11 +1,16 @@
-// The stencil micro-kernel for rows that share what they read: one plane of a depthwise convolution with stride 1.
+// The stencil micro-kernel for rows that share what they read: one plane of a depthwise convolution with stride 1, or
+// of the input gradient of one with stride 2.
 //
 //   y[r * y_pitch + j]  =  bias + sum over g < groups, t < taps, i < row_taps[g].count
 //       weight[row_taps[g].weight + t * weight_w + i * weight_h]
 //     * x[row_taps[g].offset + (r + i) * x_pitch + column[t] + j]                    r < rows, j < columns
 //
 // over what is inside of x: rows with row_taps[g].first <= r + i < row_taps[g].last; columns with 0 <= column[t] + j <
-// width, others are zeros. Columns fit 31 bits.
+// width, others are zeros. Columns fit 31 bits. That is `spread` 1, and `above` is 0.
+//
+// `spread` 2: the numbers of x are two apart in both directions, with zeros between. (r + i + above - 1) / 2 is in the
+// place of r + i, and (column[t] + j) / 2 in that of column[t] + j, and the sum is over those that are whole. `above`
+// is 0 or 1; all row_taps[g].count but the last are even.
 //
 // Memory: nothing needs alignment; of x only numbers inside are read, of y exactly those of the formula are written.
 // y must not overlap x. Taps are summed in their order (g, t, i), whatever the tile.
@@ -25,7 +30,7 @@ struct StencilRowTaps {
 template <typename T>
 struct StencilRowsArgs {
   const T* x;
-  int64_t x_pitch, width;
+  int64_t x_pitch, width, spread;
   const StencilRowTaps* row_taps;
   int64_t groups;
   const int64_t* column;
@@ -34,7 +39,7 @@ struct StencilRowsArgs {
   int64_t weight_h, weight_w;
   T* y;
   int64_t y_pitch;
-  int64_t rows, columns;
+  int64_t rows, columns, above;
   T bias;
 };
 
