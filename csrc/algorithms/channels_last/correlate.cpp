@@ -73,11 +73,14 @@ class PixelCorrelation {
                     cols = EvenSplit::of_at_most(product_.all_w.out, blocks_.cols);
     const int64_t pixel_blocks = images.parts * rows.parts * cols.parts;
     const EvenSplit m{slices().parts, slice_parts(pixel_blocks * c_.g, context.threads)};
-    parallel_for(context.threads, pixel_blocks * c_.g * m.parts, [&](int64_t task, int thread) {
-      const int64_t mi = take_index(task, m.parts), ci = take_index(task, cols.parts),
-                    ri = take_index(task, rows.parts), ni = take_index(task, images.parts);
-      compute({images.begin(ni), images.length(ni), rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)},
-              task, m.begin(mi), m.begin(mi + 1), Scratch(*this, context.of_thread(workspace, thread)), packed, o);
+    // Beside a pixel's numbers of a group lie the next group's, which come into the same core's cache with them.
+    const EvenSplit groups{c_.g, std::clamp<int64_t>(ceil_div(kTasks * context.threads, pixel_blocks), 1, c_.g)};
+    parallel_for(context.threads, pixel_blocks * groups.parts * m.parts, [&](int64_t task, int thread) {
+      const int64_t mi = take_index(task, m.parts), gi = take_index(task, groups.parts),
+                    ci = take_index(task, cols.parts), ri = take_index(task, rows.parts), ni = task;
+      for (int64_t g = groups.begin(gi); g < groups.begin(gi + 1); ++g)
+        compute({images.begin(ni), images.length(ni), rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)},
+                g, m.begin(mi), m.begin(mi + 1), Scratch(*this, context.of_thread(workspace, thread)), packed, o);
     });
   }
 
@@ -86,6 +89,7 @@ class PixelCorrelation {
   using Channels = PixelProduct::Channels;
 
   static constexpr int64_t kFewPixels = 256, kManyPixels = 1024, kFewBlocks = 16;
+  static constexpr int64_t kTasks = 4;         // a thread: with fewer, not all groups of a block are one task
   static constexpr int64_t kMinChannels = 16;  // a cache line
   // Sums by tap pay from as many channels on: no copy, against shorter sums (of half as many, if taps are left out).
   static constexpr int64_t kManyChannels = 96;
