@@ -3,7 +3,7 @@
 // Minimal filtering wants a stride of 1. The taps of a strided axis fall into classes whose inputs are whole strides
 // apart, and the positions of a strided input gradient into phases: each is an axis of stride 1 of its own. A part is a
 // phase, or all classes of as many taps. A dilated part is as many plain ones as its step d, interleaved: tile (p, r)
-// has the outputs 4 d p + r + j d, j < 4. A period is the 4 d positions that d neighbouring tiles fill. Filters of more
+// has the outputs 4 d p + r + j d, j < 4. A period is the 4 d (or 3 d) positions that d neighbouring tiles fill. Filters of more
 // than four taps (three, if the other axis has taps too) are sums of groups, each of which reads so many steps further
 // on; so are those of several classes.
 //
@@ -53,11 +53,13 @@ class TileAxis {
   }
   int64_t weight_step() const { return axis_.tap_step; }
 
-  int64_t period() const { return outputs() * step_; }
+  int64_t period() const { return period_outputs() * step_; }
   int64_t whole(int64_t length) const { return ceil_div(length, period()) * period(); }
   // Source positions, a stride apart, that `length` outputs read, with those that fill the last period, from the first
-  // one's offset on.
-  int64_t span(int64_t length) const { return whole(length) + (class_groups() * group_taps_ - 1) * step_; }
+  // one's offset on. (A tile of three reads what one of four does.)
+  int64_t span(int64_t length) const {
+    return whole(length) + (outputs() - period_outputs() + class_groups() * group_taps_ - 1) * step_;
+  }
   // Every one of them, as the tap of a class.
   Axis positions() const {
     return {.out = axis_.out,
@@ -112,6 +114,12 @@ class TileAxis {
     const int64_t positions = std::max<int64_t>(0, std::min(end, axis_.out) - begin);
     const int64_t length = positions / step_, longer = positions % step_;
     return longer * f(length + 1) + (step_ - longer) * f(length);
+  }
+
+  // Three where tiles of three do for the longest line: of 5, 6 or 9 outputs.
+  int64_t period_outputs() const {
+    const int64_t longest = ceil_div(axis_.out, step_), three = outputs() - 1;
+    return three > 0 && line_tiles(longest) * three >= longest ? three : outputs();
   }
 
   int64_t class_groups() const { return ceil_div(axis_.taps, int64_t{group_taps_}); }
