@@ -1,12 +1,25 @@
 // Depthwise convolution with rows of planes in the lanes.
 #pragma once
 
+#include <algorithm>
+
 #include "algorithms/half.h"
+#include "algorithms/layouts.h"
 
 namespace convext {
 
 // Masks of lanes are made of columns in 32 bits: wider rows are copied, or left to others.
 inline constexpr int64_t kMaskColumns = 1 << 29;
+
+// Can each row of the destination be summed from one channel, read where it lies with masks at its ends?
+inline const char* needs_masked_rows(const ConvProblem& p) {
+  if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
+  if (p.ic_per_group() != 1) return "a group has several input channels";
+  if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
+  if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
+  if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaskColumns) return "its rows are too wide for masks";
+  return needs_channels_first(p);
+}
 
 extern const Half kPlaneCorrelation, kPlaneWeightGrad;
 

@@ -2,7 +2,6 @@
 // own, as many to a call as a task has.
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/depthwise.h"
-#include "algorithms/layouts.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
 
@@ -58,15 +57,10 @@ class LineCorrelation {
 constexpr Half kLineCorrelation = half<LineCorrelation>();
 
 const char* supports(const ConvProblem& p) {
-  if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
-  if (p.ic_per_group() != 1) return "a group has several input channels";
-  if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
+  if (const char* reason = needs_masked_rows(p)) return reason;
   if (p.ih != 1 || p.oh != 1 || p.kh != 1) return "it has two axes";
   if (p.pad_top != 0) return "its row reads padding";
-  if (p.stride_w != 1) return "it has a stride";
-  if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
-  if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaskColumns) return "its rows are too wide for masks";
-  return needs_channels_first(p);
+  return p.stride_w != 1 ? "it has a stride" : nullptr;
 }
 
 // Channels in the lanes win where lanes would be empty, or most taps would read padding: they meet at half a vector for

@@ -2,7 +2,6 @@
 // rows of a plane stay in registers and share what is read of the source, where it lies.
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/depthwise.h"
-#include "algorithms/layouts.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -119,13 +118,8 @@ bool spreads(const ConvProblem& p) {
 }
 
 const char* supports(const ConvProblem& p) {
-  if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
-  if (p.ic_per_group() != 1) return "a group has several input channels";
-  if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
-  if ((p.stride_h != 1 || p.stride_w != 1) && !spreads(p)) return "it has a stride";
-  if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
-  if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaskColumns) return "its rows are too wide for masks";
-  return needs_channels_first(p);
+  if (const char* reason = needs_masked_rows(p)) return reason;
+  return (p.stride_h != 1 || p.stride_w != 1) && !spreads(p) ? "it has a stride" : nullptr;
 }
 
 // Channels in the lanes leave none of them idle, but are transposed. The two meet where so much of a row's vectors is

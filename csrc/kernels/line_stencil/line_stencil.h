@@ -4,8 +4,9 @@
 //   y[l * y_pitch + j]  =  bias[l * bias_pitch] + sum over t < taps
 //       weight[l * weight_pitch + t * weight_step] * x[l * x_pitch + column + t * dilation + j]
 //
-// for l < lines and j < columns, over the taps with 0 <= column + t * dilation + j < width; without bias where that is
-// null. Columns fit 31 bits.
+// for l < lines and j < columns; x is zero outside of 0 <= column + t * dilation + j < width; without bias where that
+// is null. Columns fit 31 bits. An infinite weight times such a zero is NaN. Torch does either: oneDNN leaves most
+// of these products out, torch's other kernels do not.
 //
 // Memory: nothing needs alignment; of x only numbers inside of the width are read, of y exactly those of the formula
 // are written. y must not overlap x. The order of a sum follows from the taps, the dilation and Vec.
