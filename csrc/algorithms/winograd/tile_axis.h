@@ -3,9 +3,9 @@
 // Minimal filtering wants a stride of 1. The taps of a strided axis fall into classes whose inputs are whole strides
 // apart, and the positions of a strided input gradient into phases: each is an axis of stride 1 of its own. A part is a
 // phase, or all classes of as many taps. A dilated part is as many plain ones as its step d, interleaved: tile (p, r)
-// has the outputs 4 d p + r + j d, j < 4. A period is the 4 d (or 3 d) positions that d neighbouring tiles fill. Filters of more
-// than four taps (three, if the other axis has taps too) are sums of groups, each of which reads so many steps further
-// on; so are those of several classes.
+// has the outputs 4 d p + r + j d, j < 4. A period is the 4 d (or 3 d) positions that d neighbouring tiles fill.
+// Filters of more than four taps (three, if the other axis has taps too) are sums of groups, each of which reads so
+// many steps further on; so are those of several classes.
 //
 // The value at infinity makes the fourth output of a tile and no other. So a line whose length is no multiple of four
 // ends with tiles of three outputs, which do without it: 14 are 4 + 4 + 3 + 3, by 22 points and not 24.
