@@ -36,6 +36,7 @@ SHAPES = [
     conv1d(24, 40, 600, 8, stride=4, padding=(2, 2), n=2),
     conv2d(48, 48, (30, 31), (3, 3), g=48, padding=grid.SAME, n=2),
     conv2d(24, 48, (20, 21), (5, 5), g=24, stride=(2, 2), padding=((2, 2), (2, 2)), n=2),
+    conv2d(6, 6, (100, 131), (3, 3), g=6, stride=(2, 2), padding=grid.SAME),
     conv2d(32, 48, (20, 21), (3, 3), g=8, padding=grid.SAME, n=2),
     conv2d(2, 3, (3, 4), (2, 2)),
 ]

@@ -119,6 +119,14 @@ WIDE_DILATION = [
     conv2d(4, 5, (7, 8), (2, 3), dilation=(12, 5), padding=((12, 12), (9, 2))),  # pixels without a tap
 ]
 
+# Large enough to be cut: sums in chunks of pixels, planes and dilated images in blocks.
+SEVERAL_BLOCKS = [
+    conv2d(40, 70, (17, 19), (1, 1), n=3),
+    conv2d(40, 70, (17, 19), (3, 3), padding=SAME, n=3),
+    conv2d(2, 2, (100, 131), (9, 4), g=2, stride=(2, 2), padding=((2, 0), (2, 0))),  # a row, a column unread
+    conv2d(8, 20, (54, 54), (3, 3), dilation=(6, 6), padding=((6, 6), (6, 6))),
+]
+
 LONG_ROWS = conv2d(2, 3, (3, 4200), (1, 3), padding=((0, 0), (1, 1)))
 
 # One dimension at a time, from one to beyond two of the widest register tiles.
@@ -161,7 +169,13 @@ def _all_passes(problems: list[Problem], dtypes: tuple[str, ...]) -> list[Proble
 GRID = list(
     dict.fromkeys(
         _all_passes(
-            ONE_DIMENSIONAL + TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES + LAYOUTS + WIDE_DILATION,
+            ONE_DIMENSIONAL
+            + TWO_DIMENSIONAL
+            + UNUSUAL
+            + PADDING_MODES
+            + LAYOUTS
+            + WIDE_DILATION
+            + SEVERAL_BLOCKS,
             ("f32", "f64"),
         )
         + _all_passes(

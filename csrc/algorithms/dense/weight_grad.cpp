@@ -256,18 +256,21 @@ class WeightGrad {
     return {height, width, width, height * width, (t.ic1 - t.ic0) * height * width};
   }
 
-  // Where the pixels of blocks like this one lie in the input and in the transposed output, input channels with their
-  // taps, and the cache lines of the next tile's rows.
+  // Where the pixels of blocks like this one lie in the transposed output and, of tiles of rows, in the input, with its
+  // channels and taps; of strided tiles, the cache lines of the next tile's rows.
   void list_offsets(const Task& t, const PixelBlock& px, const Scratch& s) const {
+    for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * slice_pitch();
+    if (strided()) {
+      const int64_t line = 64 / sizeof(T), lines = blocks_.mr * (px.steps() / line + 1);
+      for (int64_t i = 0; i < px.steps(); ++i)
+        s.next_offset[i] = i < lines ? i % blocks_.mr * p_.input_pixels() + i / blocks_.mr * line : 0;
+      return;
+    }
     const InputShape in = input_shape(t, px);
     int64_t* a = s.a_offset;
     for (int64_t i = 0; i < px.images; ++i)
       for (int64_t r = 0; r < px.h.length; ++r)
         for (int64_t c = 0; c < px.w.length; ++c) *a++ = i * in.image + r * p_.stride_h * in.pitch + c * p_.stride_w;
-    for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * slice_pitch();
-    const int64_t line = 64 / sizeof(T), wanted = strided() ? blocks_.mr * (px.steps() / line + 1) : 0;
-    for (int64_t i = 0; i < px.steps(); ++i)
-      s.next_offset[i] = i < wanted ? i % blocks_.mr * p_.input_pixels() + i / blocks_.mr * line : 0;
     int64_t* row = s.row_offset;
     for (int64_t c = 0; c < t.ic1 - t.ic0; ++c)
       for (int64_t kh = 0; kh < p_.kh; ++kh)
@@ -321,7 +324,7 @@ class WeightGrad {
       EvenSplit::of_at_most(count, blocks_.mr).each([&](int64_t first, int64_t mr) {
         if (strided()) {
           args.a = base + first * args.a_row;
-          args.next = first + mr < count ? args.a + mr * args.a_row : base + px.steps();  // the next pixels
+          args.next = first + mr < count ? args.a + mr * args.a_row : base + px.steps();  // the next block's
         } else {
           for (int64_t r = 0; r < mr; ++r) rows[r] = base + s.row_offset[row0 + (first + r) * step];
         }

@@ -116,7 +116,7 @@ class TileAxis {
     return longer * f(length + 1) + (step_ - longer) * f(length);
   }
 
-  // Three where tiles of three do for the longest line: of 5, 6 or 9 outputs.
+  // Three where tiles of three do for the longest line: of 1, 2, 3, 5, 6 or 9 outputs.
   int64_t period_outputs() const {
     const int64_t longest = ceil_div(axis_.out, step_), three = outputs() - 1;
     return three > 0 && line_tiles(longest) * three >= longest ? three : outputs();

@@ -114,7 +114,7 @@ struct StencilRowTiles {
       for (int r = 0; r < RT; ++r)
 #pragma GCC unroll 4
         for (int v = 0; v < VT; ++v) acc[p][r][v] = Vec::broadcast(args.bias);
-    for (int64_t g = 0; g < args.groups; ++g) add<kRowTaps>(acc, args, args.row_taps[g], at);
+    for (int64_t g = 0; g < args.groups; ++g) add<kRowTaps / P * P>(acc, args, args.row_taps[g], at);
     T* y = args.y + (P == 1 ? at.r : at.r - args.above) * args.y_pitch + at.j * P;
     const int64_t tail = args.columns - (at.j + (VT - 1) * kLanes) * P;  // what is left for the last vector of x
 #pragma GCC unroll 16

@@ -10,7 +10,7 @@
 //
 // `spread` 2: the numbers of x are two apart in both directions, with zeros between. (r + i + above - 1) / 2 is in the
 // place of r + i, and (column[t] + j) / 2 in that of column[t] + j, and the sum is over those that are whole. `above`
-// is 0 or 1; all row_taps[g].count but the last are even.
+// is 0 or 1; column[t] is column[0] + t, and all row_taps[g].count but the last are even.
 //
 // Memory: nothing needs alignment; of x only numbers inside are read, of y exactly those of the formula are written.
 // y must not overlap x. Taps are summed in their order (g, t, i), whatever the tile.
@@ -30,7 +30,8 @@ struct StencilRowTaps {
 template <typename T>
 struct StencilRowsArgs {
   const T* x;
-  int64_t x_pitch, width, spread;
+  int64_t x_pitch, width;
+  int64_t spread;  // 1 or 2
   const StencilRowTaps* row_taps;
   int64_t groups;
   const int64_t* column;
