@@ -174,3 +174,4 @@ CONVEXT_INLINE void add_wide(F64& sum, F32 a) {
 }  // namespace
 
 #include "simd/squares.h"  // of these vectors
+#include "simd/stores.h"

@@ -122,3 +122,4 @@ using F64 = ScalarVec<double>;
 }  // namespace
 
 #include "simd/squares.h"  // of these vectors
+#include "simd/stores.h"

@@ -78,9 +78,11 @@ class PixelCorrelation {
     parallel_for(context.threads, pixel_blocks * groups.parts * m.parts, [&](int64_t task, int thread) {
       const int64_t mi = take_index(task, m.parts), gi = take_index(task, groups.parts),
                     ci = take_index(task, cols.parts), ri = take_index(task, rows.parts), ni = task;
+      const PixelBlock block{images.begin(ni), images.length(ni), rows.begin(ri),
+                             rows.length(ri),  cols.begin(ci),    cols.length(ci)};
+      const Scratch s(*this, context.of_thread(workspace, thread));
       for (int64_t g = groups.begin(gi); g < groups.begin(gi + 1); ++g)
-        compute({images.begin(ni), images.length(ni), rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)},
-                g, m.begin(mi), m.begin(mi + 1), Scratch(*this, context.of_thread(workspace, thread)), packed, o);
+        compute(block, g, m.begin(mi), m.begin(mi + 1), s, packed, o);
     });
   }
 

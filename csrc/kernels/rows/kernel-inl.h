@@ -17,13 +17,6 @@ struct Rows {
 
   static CONVEXT_INLINE int64_t clamp(int64_t x) { return x < 0 ? 0 : x < kLanes ? x : kLanes; }
 
-  static CONVEXT_INLINE void store_window(const Vec& v, T* p, int64_t count) {
-    if (count >= kLanes)
-      v.store(p);
-    else
-      v.store_tail(p, count);
-  }
-
   // Undoes zip: of kStep vectors that lie side by side the even lanes come first, then the odd ones, round by round.
   template <int kStep>
   static CONVEXT_INLINE void unzip(Vec (&x)[kStep]) {
@@ -179,7 +172,7 @@ struct Rows {
       for (int p = 0; p < kPhases; ++p) x[p] = Vec::load_tail(src + p * src_phase, loaded[p]);
       zip<kPhases>(x);
 #pragma GCC unroll 8
-      for (int p = 0; p < kPhases; ++p) store_window(x[p], dst + p * kLanes, stored[p]);
+      for (int p = 0; p < kPhases; ++p) store_left(x[p], dst + p * kLanes, stored[p]);
     }
   }
 
@@ -208,8 +201,7 @@ struct Rows {
         T* part = a.dst + first * a.steps;
         for (int64_t i = 0; i < size; i += kLanes)
           for (int64_t k = begin; k < end; ++k)
-            store_window(Vec::load_tail(a.src + a.offset[k] + first + i, clamp(size - i)), part + k * size + i,
-                         size - i);
+            store_left(Vec::load_tail(a.src + a.offset[k] + first + i, clamp(size - i)), part + k * size + i, size - i);
         first += size;
       }
     }

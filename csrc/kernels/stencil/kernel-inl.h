@@ -38,13 +38,6 @@ struct Stencil {
   // What of x a tile reads: whole vectors; only what `columns` columns need; at the ends of a row, what is inside it.
   enum Edge { kWhole, kTail, kBoth };
 
-  static CONVEXT_INLINE void store(Vec v, T* p, bool whole, int64_t left) {
-    if (whole || left >= kLanes)
-      v.store(p);
-    else if (left > 0)
-      v.store_tail(p, left);
-  }
-
   // RT rows x VT vectors of each of the P phases of y, at (x, y), from j on: `columns` of x. At the ends of a row,
   // vectors within it are told from others by a branch: few are not.
   template <int RT, int VT, int kStep, int P, Edge kEdge>
@@ -99,12 +92,11 @@ struct Stencil {
       for (int v = 0; v < VT; ++v) {
         const bool whole = kEdge == kWhole || v < VT - 1;
         T* to = y + r * args.y_pitch + v * kLanes * P;
-        const int64_t left = args.columns - (j + v * kLanes) * P;
+        const int64_t left = whole ? P * kLanes : args.columns - (j + v * kLanes) * P;
         if constexpr (P == 1) {
-          store(acc[0][r][v], to, whole, left);
+          store_left(acc[0][r][v], to, left);
         } else {
-          store(Vec::zip_low(acc[0][r][v], acc[1][r][v]), to, whole, left);
-          store(Vec::zip_high(acc[0][r][v], acc[1][r][v]), to + kLanes, whole, left - kLanes);
+          store_zipped(acc[0][r][v], acc[1][r][v], to, left);
         }
       }
   }

@@ -98,13 +98,6 @@ struct StencilRowTiles {
     if constexpr (P > 1) add_columns<1, N>(acc[1], args, x, weights, 1 - odd, at.j, rows, whole);
   }
 
-  static CONVEXT_INLINE void store(Vec v, T* p, int64_t left) {
-    if (left >= kLanes)
-      v.store(p);
-    else
-      v.store_tail(p, left);
-  }
-
   template <int RT, int VT>
   static __attribute__((noinline)) void tile(const Args& args, const Place& at) {
     Vec acc[P][RT][VT];
@@ -125,10 +118,9 @@ struct StencilRowTiles {
         T* to = y + r * args.y_pitch + v * P * kLanes;
         const int64_t left = v < VT - 1 ? P * kLanes : tail;
         if constexpr (P == 1) {
-          store(acc[0][r][v], to, left);
+          store_left(acc[0][r][v], to, left);
         } else {
-          store(Vec::zip_low(acc[0][r][v], acc[1][r][v]), to, left);
-          if (left > kLanes) store(Vec::zip_high(acc[0][r][v], acc[1][r][v]), to + kLanes, left - kLanes);
+          store_zipped(acc[0][r][v], acc[1][r][v], to, left);
         }
       }
     }
