@@ -82,15 +82,15 @@ def random(rng: np.random.Generator, kernel: Kernel, side: str, *shape: int) -> 
     return guarded(rng.uniform(-1, 1, shape).astype(kernel.dtype), side)
 
 
-def check_tiles(kernel: Kernel, side: str, h: np.ndarray, w: np.ndarray) -> None:
-    """The kernels that bring tiles, as large as the matrices are wide, to frequencies."""
+def check_tiles(kernel: Kernel, side: str, place: str, h: np.ndarray, w: np.ndarray) -> None:
+    """The kernels that bring tiles, as large as the matrices are wide, from their `place` to frequencies."""
     rng = np.random.default_rng(0)
     rows, cols = h.shape[1], w.shape[1]
     for count, step_h, step_w in ((1, 1, 1), (3, 1, 1), (2, 2, 3)):
         height, width = (rows - 1) * step_h + 1, (cols - 1) * step_w + count
         x = random(rng, kernel, side, height, width, kernel.lanes)
         tiles = np.zeros(count, TILE)
-        tiles["source"] = np.arange(count)[::-1] * kernel.lanes  # tiles lie where the list says
+        tiles[place] = np.arange(count)[::-1] * kernel.lanes  # tiles lie where the list says
         tiles["rows"], tiles["cols"] = rows, cols
         v = nans(kernel, side, len(h) * len(w), count, kernel.lanes)
         kernel.run(
@@ -106,7 +106,7 @@ def check_tiles(kernel: Kernel, side: str, h: np.ndarray, w: np.ndarray) -> None
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("winograd_source"))
 def test_source(kernel: Kernel, side: str) -> None:
-    check_tiles(kernel, side, transform(kernel.mr).source, transform(kernel.nr).source)
+    check_tiles(kernel, side, "source", transform(kernel.mr).source, transform(kernel.nr).source)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -115,7 +115,7 @@ def test_gradient(kernel: Kernel, side: str) -> None:
     h, w = (transform(taps).destination.T for taps in (kernel.mr, kernel.nr))
     for rows in range(1, h.shape[1] + 1):
         for cols in range(1, w.shape[1] + 1):
-            check_tiles(kernel, side, h[:, :rows], w[:, :cols])
+            check_tiles(kernel, side, "destination", h[:, :rows], w[:, :cols])
 
 
 @pytest.mark.parametrize("side", SIDES)

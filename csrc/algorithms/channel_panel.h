@@ -53,7 +53,6 @@ class ChannelPanel {
         cols_(w, cols, true),
         panel_(take.array<T>(vectors(h, w, rows, cols) * kernels_.lanes)),
         row_source_(take.array<int64_t>(rows_.size())),
-        col_source_(take.array<int64_t>(cols_.size())),
         row_place_(take.array<int64_t>(in_w)),
         place_(take.array<int64_t>(std::min(in_h, rows * h.stride + h.taps * h.offset_step) * in_w)),
         copies_(take.array<Copy>(cols_.size())) {}
@@ -64,24 +63,24 @@ class ChannelPanel {
     return rows_.base(tap_h) * pitch() + cols_.base(tap_w) * kernels_.lanes;
   }
 
-  // Finds out where the pixels of the block go that starts at row r, column c of the destination, and clears
-  // what none of them fills.
+  // Finds out where the pixels of the block go that starts at row r, column c of the destination, and clears the panel
+  // if none goes to some places.
   void prepare(int64_t r, int64_t rows, int64_t c, int64_t cols) {
     rows_ = Strip(h_, rows, true), cols_ = Strip(w_, cols, true);
-    std::fill_n(panel_, rows_.size() * pitch(), T(0));
-    rows_read_ = find_sources(rows_, r, in_h_, row_source_);
-    cols_read_ = find_sources(cols_, c, in_w_, col_source_);
+    rows_read_ = range(rows_, r, in_h_), cols_read_ = range(cols_, c, in_w_);
+    if (rows_read_.readers < rows_.size() || cols_read_.readers < cols_.size()) clear();
+    std::fill_n(row_source_, rows_.size(), -1);
+    each_reader(rows_, r, in_h_, [&](int64_t row, int64_t from) { row_source_[row] = from; });
     const int64_t nobody = cols_.size() * kernels_.lanes, width = cols_read_.size();
     std::fill_n(row_place_, width, nobody);
     copy_count_ = 0;
-    for (int64_t i = 0; i < cols_.size(); ++i) {
-      if (col_source_[i] < 0) continue;
-      int64_t& place = row_place_[col_source_[i] - cols_read_.begin];
+    each_reader(cols_, c, in_w_, [&](int64_t col, int64_t from) {
+      int64_t& place = row_place_[from - cols_read_.begin];
       if (place == nobody)
-        place = i * kernels_.lanes;
+        place = col * kernels_.lanes;
       else
-        copies_[copy_count_++] = {i * kernels_.lanes, place};
-    }
+        copies_[copy_count_++] = {col * kernels_.lanes, place};
+    });
     // Rows that adjoin in the source go as one: short rows would leave most of a transpose idle.
     joined_ = mode_ == PaddingMode::kZeros && width == in_w_;
     if (!joined_) return;
@@ -93,8 +92,9 @@ class ChannelPanel {
     }
   }
 
-  // Fills the prepared panel with `channels` channels of image n from channel c on.
+  // Fills the prepared panel with `channels` channels of image n from channel c on; the lanes after them are zeros.
   void fill(const ChannelView<const T>& source, int64_t n, int64_t c, int64_t channels) const {
+    if (channels < kernels_.lanes) clear();
     if (joined_)
       return spread(source, source.at(n, c, rows_read_.begin * in_w_), rows_read_.size() * in_w_, channels, panel_,
                     place_);
@@ -108,26 +108,39 @@ class ChannelPanel {
   }
 
  private:
+  // Source positions, and how many positions of a strip read them.
   struct Range {
-    int64_t begin, end;
+    int64_t begin, end, readers;
     int64_t size() const { return end - begin; }
   };
   struct Copy {
     int64_t to, from;
   };
 
-  // The source position of each position of a strip, or -1 for a zero; returns the range that they span.
-  Range find_sources(const Strip& strip, int64_t o, int64_t size, int64_t* source) const {
-    Range read{size, 0};
+  void clear() const { std::fill_n(panel_, rows_.size() * pitch(), T(0)); }
+
+  // Calls f(position, source position) for each position of a strip that reads the source.
+  template <typename F>
+  void each_reader(const Strip& strip, int64_t o, int64_t size, const F& f) const {
+    const int64_t step = strip.step();
     strip.each_piece(o, [&](int64_t at, int64_t start, int64_t count) {
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t from = source_index(mode_, start + i * strip.step(), size);
-        source[at + i] = from;
-        if (from < 0) continue;
-        read = {std::min(read.begin, from), std::max(read.end, from + 1)};
+      if (mode_ == PaddingMode::kZeros) {
+        const int64_t first = std::clamp<int64_t>(ceil_div(-start, step), 0, count),
+                      end = std::clamp(ceil_div(size - start, step), first, count);
+        for (int64_t i = first; i < end; ++i) f(at + i, start + i * step);
+        return;
       }
+      for (int64_t i = 0; i < count; ++i)
+        if (const int64_t from = source_index(mode_, start + i * step, size); from >= 0) f(at + i, from);
     });
-    return read.end == 0 ? Range{0, 0} : read;
+  }
+
+  Range range(const Strip& strip, int64_t o, int64_t size) const {
+    Range read{size, 0, 0};
+    each_reader(strip, o, size, [&](int64_t, int64_t from) {
+      read = {std::min(read.begin, from), std::max(read.end, from + 1), read.readers + 1};
+    });
+    return read.readers == 0 ? Range{} : read;
   }
 
   void spread(const ChannelView<const T>& source, const T* from, int64_t pixels, int64_t channels, T* to,
@@ -145,7 +158,7 @@ class ChannelPanel {
   TransposeScatterFn<T> scatter_;
   Strip rows_, cols_;
   T* panel_;
-  int64_t *row_source_, *col_source_, *row_place_, *place_;
+  int64_t *row_source_, *row_place_, *place_;
   Copy* copies_;
   Range rows_read_{}, cols_read_{};
   int64_t copy_count_ = 0;

@@ -155,7 +155,7 @@ class WinogradWeightGrad {
     ScratchAllocator take;
     T *sums, *taps, *check;
     ChannelPanel<T> source_panel, gradient_panel;
-    WinogradTile *source_tiles, *gradient_tiles;
+    WinogradTile* tiles;
     int64_t *a_offset, *b_offset;
     T *source, *gradient;
     size_t bytes;
@@ -170,8 +170,7 @@ class WinogradWeightGrad {
                          s.blocks_.rows, s.blocks_.cols, take) {
       const Blocks& b = s.blocks_;
       const int64_t image = t.image_tiles(s.grid_.first_block(b)), count = b.images * image, lanes = s.kernels_.lanes;
-      source_tiles = take.array<WinogradTile>(image);
-      gradient_tiles = take.array<WinogradTile>(image);
+      tiles = take.array<WinogradTile>(image);
       a_offset = take.array<int64_t>(count);
       b_offset = take.array<int64_t>(count);
       source = take.array<T>(t.points() * frequency_pitch(count, t.groups() * b.k, lanes));
@@ -208,8 +207,7 @@ class WinogradWeightGrad {
                   count = b.images * kinds.all();
     s.source_panel.prepare(b.r0, t.h.span(b.r1 - b.r0), b.c0, t.w.span(b.c1 - b.c0));
     s.gradient_panel.prepare(b.r0, b.r1 - b.r0, b.c0, b.c1 - b.c0);
-    t.list(b, s.source_panel.pitch(), 0, lanes, s.source_tiles);
-    t.list(b, s.gradient_panel.pitch(), 0, lanes, s.gradient_tiles);
+    t.list(b, s.source_panel.pitch(), s.gradient_panel.pitch(), lanes, s.tiles);
     transform_source(t, b, c, kinds, o, s);
     transform_gradient(t, b, c, kinds, o, s);
 
@@ -253,7 +251,7 @@ class WinogradWeightGrad {
           T* v = s.source + group * padded + ic - c.ic0;
           kinds.each(b.images, i, [&](int64_t tile, int64_t row, int64_t count) {
             t.transforms(kernels_).source(
-                {x, strides.h, strides.w, s.source_tiles + tile, count, v + row * steps, steps, f_pitch});
+                {x, strides.h, strides.w, s.tiles + tile, count, v + row * steps, steps, f_pitch});
           });
         });
       }
@@ -271,8 +269,8 @@ class WinogradWeightGrad {
         s.gradient_panel.fill(output, b.n0 + i, c.g * oc_.channels + oc, std::min(lanes, c.oc1 - oc));
         T* d = s.gradient + oc - c.oc0;
         kinds.each(b.images, i, [&](int64_t tile, int64_t row, int64_t count) {
-          t.transforms(kernels_).gradient({s.gradient_panel.data(), strides.h, strides.w, s.gradient_tiles + tile,
-                                           count, d + row * width, width, f_pitch});
+          t.transforms(kernels_).gradient(
+              {s.gradient_panel.data(), strides.h, strides.w, s.tiles + tile, count, d + row * width, width, f_pitch});
         });
       }
   }

@@ -190,7 +190,7 @@ struct Winograd {
   static void tiles_to_points(const WinogradSourceArgs<T>& args) {
     constexpr int kRows = kGradient ? H::kOutputs : H::kPoints, kCols = kGradient ? W::kOutputs : W::kPoints;
     for (int64_t t = 0; t < args.count; ++t) {
-      const T* x = args.x + args.tiles[t].source;
+      const T* x = args.x + (kGradient ? args.tiles[t].destination : args.tiles[t].source);
       T* to = args.v + t * args.v_tile;
       Vec along_h[H::kPoints][kCols];
 #pragma GCC unroll 7

@@ -38,7 +38,8 @@ inline constexpr int kWinogradMaxNestedTaps = 3;
 constexpr int winograd_outputs(int taps) { return taps == 1 ? 1 : 4; }
 constexpr int winograd_points(int taps) { return winograd_outputs(taps) + taps - 1; }
 
-// Where a tile reads and writes, relative to x and y, and how many of its outputs exist (of `gradient`: are read).
+// Where a tile's inputs begin, relative to x, and its outputs, relative to y (or to the x of `gradient`, which reads
+// them); how many of the outputs exist.
 struct WinogradTile {
   int64_t source, destination;
   int32_t rows, cols;
