@@ -107,12 +107,13 @@ inline Axis tap_class(const Axis& axis, int64_t c) {
 // neighbours are `shift` positions apart.
 class Strip {
  public:
-  // shared: as above. Not shared: each tap has a copy of its own, `length` long. even: classes that begin side by side
-  // in the source are equally long, so that they are one group.
-  Strip(const Axis& axis, int64_t length, bool shared, bool even = false) : axis_(axis), length_(length) {
+  // shared: as above. Not shared: each tap has a copy of its own, which begins at the tap's number. even: classes that
+  // begin side by side in the source are equally long, so that they are one group.
+  Strip(const Axis& axis, int64_t length, bool shared, bool even = false)
+      : axis_(axis), length_(length), tap_size_(shared ? length : 1) {
     const int64_t common = std::gcd(axis.stride, axis.offset_step);
     classes_ = shared ? axis.stride / common : 1;
-    shift_ = shared ? std::min(axis.offset_step / common, length) : length;
+    shift_ = shared ? std::min(axis.offset_step / common, length) : 1;
     contiguous_ = shared && shift_ == axis.offset_step / common;
     per_class_ = axis.taps / classes_;
     longer_classes_ = axis.taps % classes_;
@@ -125,7 +126,7 @@ class Strip {
   int64_t length() const { return length_; }
   int64_t step() const { return axis_.stride; }
 
-  // Calls f(at, source, count): the strip's positions [at, at + count) come from source, source + stride, ...
+  // Calls f(at, source, count): `count` positions, from the strip's `at` on, come from source, source + stride, ...
   template <typename F>
   void each_piece(int64_t o, const F& f) const {
     for (int64_t c = 0; c < std::min(classes_, axis_.taps); ++c) {
@@ -163,14 +164,14 @@ class Strip {
 
  private:
   int64_t taps_of(int64_t c) const { return per_class_ + (c < longer_classes_ ? 1 : 0); }
-  int64_t class_size(int64_t taps) const { return taps > 0 ? (taps - 1) * shift_ + length_ : 0; }
+  int64_t class_size(int64_t taps) const { return taps > 0 ? (taps - 1) * shift_ + tap_size_ : 0; }
   int64_t class_base(int64_t c) const {
     const int64_t longer = std::min(c, longer_classes_);
     return longer * class_size(per_class_ + 1) + (c - longer) * class_size(per_class_);
   }
 
   Axis axis_;
-  int64_t length_, classes_, shift_, per_class_, longer_classes_;
+  int64_t length_, tap_size_, classes_, shift_, per_class_, longer_classes_;
   bool contiguous_;
 };
 

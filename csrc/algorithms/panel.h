@@ -99,8 +99,23 @@ class PanelShape {
       : rows_(h, rows, arrangement != Arrangement::kTapCopies),
         cols_(w, cols, arrangement == Arrangement::kShifts, true),
         arrangement_(arrangement),
-        images_(images),
-        channel_pitch_(arrangement == Arrangement::kInPlace ? w.in : images_ * rows_.size() * cols_.size()) {}
+        images_(images) {
+    switch (arrangement) {
+      case Arrangement::kShifts:
+        channel_pitch_ = lines_apart(rows_.size() * cols_.size());
+        break;
+      case Arrangement::kColumnTaps:
+        copy_pitch_ = lines_apart(rows_.size() * cols_.length());
+        channel_pitch_ = cols_.size() * copy_pitch_;
+        break;
+      case Arrangement::kTapCopies:
+        copy_pitch_ = lines_apart(images * rows_.length() * cols_.length());
+        channel_pitch_ = rows_.size() * cols_.size() * copy_pitch_;
+        break;
+      case Arrangement::kInPlace:
+        channel_pitch_ = w.in;
+    }
+  }
 
   int64_t lines() const { return arrangement_ == Arrangement::kShifts ? rows_.length() : 1; }
   int64_t line_length() const {
@@ -127,15 +142,22 @@ class PanelShape {
   }
 
  private:
+  // Copies of `numbers` begin at cache lines, an odd number of them apart: then few loads meet two lines, and those of
+  // a tile spread over all sets of L1.
+  static int64_t lines_apart(int64_t numbers) {
+    constexpr int64_t kLine = 16;
+    return (ceil_div(numbers, kLine) | 1) * kLine;
+  }
+
   // Where row `row` of the row strip meets column `col` of the column strip; both begin a tap's or a class's part.
   int64_t place(int64_t row, int64_t col, int64_t image) const {
     switch (arrangement_) {
       case Arrangement::kShifts:
         return row * cols_.size() + col;
       case Arrangement::kColumnTaps:
-        return col * rows_.size() + row * cols_.length();
+        return col * copy_pitch_ + row * cols_.length();
       case Arrangement::kTapCopies:
-        return images_ * row * cols_.size() + images_ * rows_.length() * col + image * rows_.length() * cols_.length();
+        return (row * cols_.size() + col) * copy_pitch_ + image * rows_.length() * cols_.length();
       case Arrangement::kInPlace:
         return 0;
     }
@@ -144,7 +166,7 @@ class PanelShape {
 
   Strip rows_, cols_;
   Arrangement arrangement_;
-  int64_t images_, channel_pitch_;
+  int64_t images_, copy_pitch_ = 0, channel_pitch_ = 0;
 };
 
 }  // namespace convext

@@ -119,12 +119,13 @@ WIDE_DILATION = [
     conv2d(4, 5, (7, 8), (2, 3), dilation=(12, 5), padding=((12, 12), (9, 2))),  # pixels without a tap
 ]
 
-# Large enough to be cut: sums in chunks of pixels, planes and dilated images in blocks.
+# Large enough to be cut: sums in chunks of pixels, planes, dilated images and patches in blocks.
 SEVERAL_BLOCKS = [
     conv2d(40, 70, (17, 19), (1, 1), n=3),
     conv2d(40, 70, (17, 19), (3, 3), padding=SAME, n=3),
     conv2d(2, 2, (100, 131), (9, 4), g=2, stride=(2, 2), padding=((2, 0), (2, 0))),  # a row, a column unread
     conv2d(8, 20, (54, 54), (3, 3), dilation=(6, 6), padding=((6, 6), (6, 6))),
+    conv2d(2, 5, (118, 82), (2, 2), stride=(3, 2), padding=((1, 0), (0, 1))),
 ]
 
 LONG_ROWS = conv2d(2, 3, (3, 4200), (1, 3), padding=((0, 0), (1, 1)))

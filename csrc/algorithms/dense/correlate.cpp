@@ -61,7 +61,9 @@ class Correlate {
       consider(Arrangement::kInPlace, 1, 0, h.out, w.out);
     else if (!apart_ || h.out == 1)
       consider(Arrangement::kShifts, 1, 1, h.out, w.out);
-    if (!apart_ && h.out > 1 && w.out <= kMaxFlatWidth) consider(Arrangement::kColumnTaps, 1, tw, 1, h.out * w.out);
+    if (!apart_ && h.out > 1 && w.out <= kMaxFlatWidth)
+      consider(scattered() || tap_classes(h) < h.taps ? Arrangement::kColumnTaps : Arrangement::kTapCopies, 1, tw, 1,
+               h.out * w.out);
     if (apart_ ? h.out > 1 : together > 1 && !scattered())
       consider(Arrangement::kTapCopies, together, th * tw + 1, 1, together * pixels);
 
@@ -178,7 +180,9 @@ class Correlate {
   }
   bool scattered() const { return c_.phases_h * c_.phases_w > 1; }
   // Does the result pass through memory of the thread, from where it goes to several places of the destination?
-  bool gathered() const { return scattered() || shuffled() || blocks_.arrangement == Arrangement::kTapCopies; }
+  bool gathered() const {
+    return scattered() || shuffled() || blocks_.images > 1 || (apart_ && !in_rows(blocks_.arrangement));
+  }
   bool shuffled() const { return c_.shuffle_h * c_.shuffle_w > 1; }
   int64_t result_row() const { return blocks_.images * blocks_.rows * blocks_.cols; }
   int64_t result_count() const { return block_channels(c_, blocks_) * result_row(); }
