@@ -103,8 +103,9 @@ def test_outer_product_strided(kernel: Kernel, side: str) -> None:
     rng = np.random.default_rng(0)
     for columns in tails(kernel):
         for start, steps in ((ZERO, 1), (COLUMN_BIAS, 6), (ADD, 5)):
-            row = steps + columns % 3  # rows of A that adjoin, or do not
-            a = integers(rng, kernel, side, (kernel.mr - 1) * row + steps)
+            apart = columns % 3  # lines of A adjoin, or do not: they are rows, or steps
+            row, step = (steps + apart, 1) if columns % 2 else (1, kernel.mr + apart)
+            a = integers(rng, kernel, side, (kernel.mr - 1) * row + (steps - 1) * step + 1)
             b_offset = offsets(rng.permutation(steps) * 5)
             b = integers(rng, kernel, side, (steps - 1) * 5 + columns)
             c, bias = nans(kernel, side, kernel.mr, columns), integers(rng, kernel, side, columns)
@@ -112,9 +113,9 @@ def test_outer_product_strided(kernel: Kernel, side: str) -> None:
                 c[...] = rng.integers(-4, 5, c.shape)
             want = np.zeros(c.shape) + {ZERO: 0, COLUMN_BIAS: bias, ADD: c}[start]
             for k, j in enumerate(b_offset):
-                want += np.outer(a[k::row][: kernel.mr], b[j:][:columns])
+                want += np.outer(a[k * step :: row][: kernel.mr], b[j:][:columns])
             kernel.run(
-                a=a, a_row=row, next=a, next_offset=offsets(range(steps)) * -4096,
+                a=a, a_row=row, a_step=step, next=a, next_offset=offsets(range(steps)) * -4096,
                 b=b, b_offset=b_offset, steps=steps,
                 c=c, c_stride=columns, columns=columns, start=start, bias=bias,
             )  # fmt: skip

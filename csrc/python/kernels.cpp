@@ -49,7 +49,8 @@ void run_outer_product(OuterProductFn<T> fn, const Fields& fields) {
   fields.get("b", args.b), fields.get("b_offset", args.b_offset), fields.get("steps", args.steps);
   fields.get("c", args.c), fields.get("c_stride", args.c_stride), fields.get("columns", args.columns);
   fields.get("start", start), fields.get("bias", args.bias);
-  fields.get("a_row", args.a_row), fields.get("next", args.next), fields.get("next_offset", args.next_offset);
+  fields.get("a_row", args.a_row), fields.get("a_step", args.a_step);
+  fields.get("next", args.next), fields.get("next_offset", args.next_offset);
   args.rows = rows.data();
   args.start = static_cast<Start>(start);
   // For benchmarks/, which run it again and again, in several threads.

@@ -154,6 +154,7 @@ PIXELS_TIMES_CHANNELS = [
     conv2d(50, 50, (9, 10), (3, 3), dilation=(6, 7), padding=((6, 6), (7, 7))),  # taps that are left out
     conv2d(3, 20, (8, 12), (4, 4), stride=(4, 4), n=2),  # pixels that are one
     conv2d(20, 20, (16, 16), (8, 8), stride=(8, 8), n=2),
+    conv2d(129, 128, (5, 5), (3, 3), padding=SAME),  # input channels in blocks
 ]
 
 
@@ -182,7 +183,7 @@ GRID = list(
         + _all_passes(
             [
                 replace(p, **CHANNELS_LAST)
-                for p in TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES + PIXELS_TIMES_CHANNELS
+                for p in TWO_DIMENSIONAL + UNUSUAL + PADDING_MODES + SEVERAL_BLOCKS + PIXELS_TIMES_CHANNELS
             ],
             ("f32", "f64"),
         )

@@ -43,6 +43,14 @@ class PixelPanel {
   int64_t pixel_offset(int64_t image, int64_t row, int64_t col) const {
     return image * image_ + row * row_ + col * column_;
   }
+  // pixel_offset of each pixel of a block.
+  void list_pixels(const PixelBlock& b, int64_t* offset) const {
+    for (int64_t i = 0; i < b.images; ++i)
+      for (int64_t r = 0; r < b.rows; ++r, offset += b.cols) {
+        const int64_t row = pixel_offset(i, r, 0);
+        for (int64_t c = 0; c < b.cols; ++c) offset[c] = row + c * column_;
+      }
+  }
   // Numbers of an image.
   int64_t size() const { return image_; }
 

@@ -5,8 +5,9 @@
 // A step is a pixel: numbers of the one image are broadcast, the other's fill the lanes. With input channels in
 // the lanes the sums are in the gradient's order; with output channels, for few input channels (stems), they are
 // transposed in the end. A task sums some blocks of pixels, each for all of its channels before the next, so
-// that memory is met in the order in which it lies, and reads the next block ahead. A slice of the lanes' image is
+// that memory is met in the order in which it lies, and asks for the next block. A slice of the lanes' image is
 // copied, so that what a tile reads stays in L1.
+#include "algorithms/channels_last/asked_pixels.h"
 #include "algorithms/channels_last/channels_last.h"
 #include "algorithms/channels_last/pixel_panel.h"
 #include "algorithms/chunks.h"
@@ -51,7 +52,9 @@ class PixelWeightGrad {
 
     const int64_t panel = static_cast<int64_t>(sizeof(T)) * b.images * row_.panel(b.rows, b.cols, 1).size();
     const int64_t fit = row_.in_place() ? row_channels_ : kL2Bytes / 2 / panel;
-    b.k = EvenSplit::of_at_most(row_channels_, std::clamp<int64_t>(fit, 1, ceil_div(kMaxRows, row_.taps()))).largest();
+    b.k = EvenSplit::of_at_most(row_channels_,
+                                std::clamp<int64_t>(fit, 1, std::max(kFewChannels, ceil_div(kMaxRows, row_.taps()))))
+              .largest();
     blocks_ = b;
     while (workspace().thread_bytes > kMaxThreadBytes && shrink(b)) blocks_ = b;
 
@@ -71,7 +74,9 @@ class PixelWeightGrad {
   }
 
   KernelName kernel() const {
-    return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * tiles_.lanes};
+    return {.shape = strided() ? "outer_product_strided" : "outer_product_rows",
+            .mr = blocks_.mr,
+            .nr = blocks_.nv * tiles_.lanes};
   }
 
   Workspace workspace() const { return {chunk_sums(nullptr, nullptr).bytes, Scratch(*this, nullptr).bytes}; }
@@ -97,7 +102,8 @@ class PixelWeightGrad {
   static constexpr double kTransposed = 1.1;  // what sums in another order than the gradient's cost
   static constexpr double kCopied = 5;        // a vector of the lanes' image, unless a slice is a whole pixel
   static constexpr int64_t kMaxRows = 1024;
-  static constexpr int64_t kMaxSteps = 256;  // added one after the other: their rounding errors pile up
+  static constexpr int64_t kFewChannels = 4;  // are one block: those of a patch adjoin in the gradient
+  static constexpr int64_t kMaxSteps = 256;   // added one after the other: their rounding errors pile up
   static constexpr int64_t kMaxTasks = 64, kFewTasks = 16;
   static constexpr int64_t kMinBlocks = 4;  // of a chunk
   static constexpr double kFlopsPerTask = 1 << 22;
@@ -109,6 +115,7 @@ class PixelWeightGrad {
     int64_t height, width, channels;
     int64_t taps() const { return h.taps * w.taps; }
     bool in_place() const { return !h.reads_outside() && !w.reads_outside(); }
+    PixelPanel in_place_panel() const { return PixelPanel(h, w, PixelImages<T>{nullptr, height, width, channels}); }
     PixelPanel panel(int64_t rows, int64_t cols, int64_t panel_channels) const {
       return PixelPanel(h, w, rows, cols, panel_channels);
     }
@@ -122,11 +129,13 @@ class PixelWeightGrad {
   struct Scratch {
     int64_t *a_offset, *b_offset, *row_offset, *at_start;
     T *row_panel, *lane_panel, *gathered, *bias;
+    AskedPixels<T> next_rows, next_lanes;
     size_t bytes;
-    Scratch(const PixelWeightGrad& w, std::byte* memory) {
+    Scratch(const PixelWeightGrad& w, std::byte* memory) : Scratch(w, ScratchAllocator(memory)) {}
+    Scratch(const PixelWeightGrad& w, ScratchAllocator take)
+        : next_rows(w.strided() ? w.steps() : 0, take), next_lanes(w.strided() ? w.steps() : 0, take) {
       const Blocks& b = w.blocks_;
-      const int64_t steps = b.images * b.rows * b.cols, width = b.nv * w.tiles_.lanes;
-      ScratchAllocator take(memory);
+      const int64_t steps = w.steps(), width = b.nv * w.tiles_.lanes;
       a_offset = take.array<int64_t>(steps);
       b_offset = take.array<int64_t>(steps);
       row_offset = take.array<int64_t>(b.k * w.row_.taps());
@@ -167,6 +176,16 @@ class PixelWeightGrad {
            (copied ? kCopied * static_cast<double>(vectors) : 0);
   }
 
+  int64_t steps() const { return blocks_.images * blocks_.rows * blocks_.cols; }
+
+  // Are the rows of tiles adjoining numbers of pixels that adjoin too? (A block is of whole rows, or of one.)
+  bool strided() const {
+    return row_.taps() == 1 && row_.in_place() && row_.h.in == row_.h.out && row_.w.in == row_.w.out;
+  }
+
+  PixelImages<T> row_images(const Operands& o) const { return row_.images(input_in_lanes_ ? o.output : o.input); }
+  PixelImages<T> lane_images(const Operands& o) const { return lane_.images(input_in_lanes_ ? o.input : o.output); }
+
   // Whether a slice is a whole pixel, or is copied for each tap.
   bool lanes_in_place() const { return lane_.in_place() && (spread() || p_.g * slices().parts == 1); }
 
@@ -176,47 +195,67 @@ class PixelWeightGrad {
 
   void sum_chunk(const Task& t, const Operands& o, const ChunkSums<T>& sums, const Scratch& s) const {
     const int64_t i0 = row_blocks().begin(t.rows), channels = row_blocks().length(t.rows);
-    const PixelImages<T> row = row_.images(input_in_lanes_ ? o.output : o.input);
+    const PixelImages<T> row = row_images(o);
     const bool bias = p_.bias && t.slice0 == 0 && t.rows == 0;
     double* bias_sums = bias ? sums.bias_of(t.chunk) + t.g * p_.oc_per_group() : nullptr;
     if (bias) std::fill_n(bias_sums, p_.oc_per_group(), 0.0);
 
     T* c = sums.of(t.chunk) + t.g * (p_.weight_count() / p_.g) + i0 * row_.taps() * lane_.taps() * lane_channels_;
+    Ahead next = ahead(t, s);
     for (int64_t block = t.block0; block < t.block1; ++block) {
       const PixelBlock px = PixelBlocks(p_, blocks_)[block];
       if (bias) add_bias(t, px, o, bias_sums, s);
       const PixelPanel rows =
           row_.in_place() ? PixelPanel(row_.h, row_.w, row) : row_.panel(px.rows, px.cols, channels);
       const T* a = rows.block(row, px, t.g * row_channels_ + i0, p_.padding_mode, row_kernels_, s.row_panel);
-      set_steps(rows, px, s.a_offset);
+      rows.list_pixels(px, s.a_offset);
       set_rows(rows, channels, s);
       const Start start = block == t.block0 ? Start::kZero : Start::kAdd;
-      Ahead next;
-      if (block + 1 < t.block1) next = ahead(t, PixelBlocks(p_, blocks_)[block + 1], o);
+      read_ahead(t, PixelBlocks(p_, blocks_)[std::min(block + 1, t.block1 - 1)], o, next);
       for (int64_t slice = t.slice0; slice < t.slice1; ++slice)
         add_slice(t, slice, px, a, channels, start, c, o, next, s);
     }
   }
 
+  // What is read of the next block: by strided tiles, every other one, or before each tile.
   struct Ahead {
-    ReadAhead<T> row, lane;  // a turn before each tile
+    AskedPixels<T> asked[2];
+    ReadAhead<T> lanes;
+    int64_t tile = 0;
   };
 
-  // What a task reads of a block, but for pixels beside it.
-  Ahead ahead(const Task& t, const PixelBlock& px, const Operands& o) const {
-    const int64_t tiles = EvenSplit::of_at_most(row_blocks().length(t.rows) * row_.taps(), blocks_.mr).parts,
-                  turns = (t.slice1 - t.slice0) * lane_.taps() * tiles;
-    const auto spans = [&](const Side& side, const void* data, int64_t channel, int64_t channels) {
-      const PixelImages<T> image = side.images(data);
-      const T* first = image.at(px.n0, px.r0 * side.h.stride, px.c0 * side.w.stride) + channel;
-      const int64_t row = side.h.stride * side.width * side.channels;
-      return ReadAhead<T>({first, px.rows, row, px.cols, side.w.stride * side.channels, channels}, turns);
-    };
-    const int64_t j0 = slices().begin(t.slice0) * tiles_.lanes, j1 = slices().begin(t.slice1) * tiles_.lanes;
-    return {spans(row_, input_in_lanes_ ? o.output : o.input, t.g * row_channels_ + row_blocks().begin(t.rows),
-                  row_blocks().length(t.rows)),
-            spans(lane_, input_in_lanes_ ? o.input : o.output, t.g * lane_channels_ + j0,
-                  std::min(j1, lane_channels_) - j0)};
+  // Products of a block, and channels that they read of the lanes' image.
+  int64_t tiles(const Task& t) const {
+    return (t.slice1 - t.slice0) * lane_.taps() *
+           EvenSplit::of_at_most(row_blocks().length(t.rows) * row_.taps(), blocks_.mr).parts;
+  }
+  int64_t lanes(const Task& t) const {
+    return std::min(slices().begin(t.slice1) * tiles_.lanes, lane_channels_) - slices().begin(t.slice0) * tiles_.lanes;
+  }
+
+  Ahead ahead(const Task& t, const Scratch& s) const {
+    Ahead next{{s.next_rows, s.next_lanes}, {}};
+    if (!strided()) return next;
+    const PixelBlock block{0, blocks_.images, 0, blocks_.rows, 0, blocks_.cols};
+    const int64_t others = tiles(t) / 2;
+    next.asked[0].list(row_.in_place_panel(), block, row_blocks().length(t.rows), tiles(t) - others);
+    next.asked[1].list(lane_.in_place_panel(), block, lanes(t), std::max<int64_t>(1, others));
+    return next;
+  }
+
+  void read_ahead(const Task& t, const PixelBlock& px, const Operands& o, Ahead& next) const {
+    const T *row = row_images(o).at(px.n0, px.r0 * row_.h.stride, px.c0 * row_.w.stride) + t.g * row_channels_ +
+                   row_blocks().begin(t.rows),
+            *lane = lane_images(o).at(px.n0, px.r0 * lane_.h.stride, px.c0 * lane_.w.stride) + t.g * lane_channels_ +
+                    slices().begin(t.slice0) * tiles_.lanes;
+    next.tile = 0;
+    if (strided()) return next.asked[0].start(row), next.asked[1].start(lane);
+    // More at once than there are buffers for lines on their way would be waited for.
+    constexpr int64_t kLine = 64 / sizeof(T), kBuffers = 16;
+    if (px.pixels() * ceil_div(lanes(t), kLine) <= kBuffers * tiles(t))
+      next.lanes = ReadAhead<T>({lane, px.rows, lane_.h.stride * lane_.width * lane_.channels, px.cols,
+                                 lane_.w.stride * lane_.channels, lanes(t)},
+                                tiles(t));
   }
 
   // The products of a block's rows with a slice of the lanes, for all taps of these.
@@ -224,14 +263,14 @@ class PixelWeightGrad {
                  const Operands& o, Ahead& next, const Scratch& s) const {
     const int64_t j0 = slices().begin(slice) * tiles_.lanes, nv = slices().length(slice),
                   columns = std::min(nv * tiles_.lanes, lane_channels_ - j0);
-    const PixelImages<T> lane = lane_.images(input_in_lanes_ ? o.input : o.output);
+    const PixelImages<T> lane = lane_images(o);
     const PixelPanel lanes =
         lanes_in_place() ? PixelPanel(lane_.h, lane_.w, lane) : lane_.panel(px.rows, px.cols, columns);
     const T* b = lanes.block(lane, px, t.g * lane_channels_ + j0, p_.padding_mode, row_kernels_, s.lane_panel);
     if (spread())
       for (int64_t i = 0; i < px.pixels(); ++i) s.b_offset[i] = i * columns;
     else
-      set_steps(lanes, px, s.b_offset);
+      lanes.list_pixels(px, s.b_offset);
     OuterProductArgs<T> args{};
     args.a_offset = s.a_offset, args.b_offset = s.b_offset, args.steps = px.pixels(), args.columns = columns;
     args.start = start, args.c_stride = lane_.taps() * lane_channels_;
@@ -257,31 +296,30 @@ class PixelWeightGrad {
     return s.gathered;
   }
 
-  // Where the pixels of a block are.
-  static void set_steps(const PixelPanel& panel, const PixelBlock& px, int64_t* offset) {
-    for (int64_t i = 0; i < px.images; ++i)
-      for (int64_t r = 0; r < px.rows; ++r)
-        for (int64_t c = 0; c < px.cols; ++c) *offset++ = panel.pixel_offset(i, r, c);
-  }
-
   void set_rows(const PixelPanel& rows, int64_t channels, const Scratch& s) const {
     int64_t* row = s.row_offset;
     for (int64_t th = 0; th < row_.h.taps; ++th)
       for (int64_t tw = 0; tw < row_.w.taps; ++tw)
-        for (int64_t i = 0; i < channels; ++i) *row++ = rows.tap_offset(th, tw) + i;
+        for (int64_t i = 0, at = rows.tap_offset(th, tw); i < channels; ++i) *row++ = at + i;
   }
 
   void multiply(OuterProductArgs<T>& args, const T* a, int64_t count, T* c, int64_t nv, Ahead& next,
                 const Scratch& s) const {
     const T* rows[kOuterProductMaxMr];
-    args.rows = rows;
+    args.rows = rows, args.a_row = 1, args.a_step = row_.channels;
     const EvenSplit tiles = EvenSplit::of_at_most(count, blocks_.mr);
     for (int64_t i = 0; i < tiles.parts; ++i) {
       const int64_t first = tiles.begin(i), mr = tiles.length(i);
       args.c = c + first * args.c_stride;
-      for (int64_t r = 0; r < mr; ++r) rows[r] = a + s.row_offset[first + r];
-      next.row.turn(), next.lane.turn();
-      tiles_.rows[nv - 1][mr - 1](args);
+      if (strided()) {
+        args.a = a + first;
+        next.asked[next.tile++ % 2].ask(args);
+        tiles_.strided[nv - 1][mr - 1](args);
+      } else {
+        for (int64_t r = 0; r < mr; ++r) rows[r] = a + s.row_offset[first + r];
+        next.lanes.turn();
+        tiles_.rows[nv - 1][mr - 1](args);
+      }
     }
   }
 
@@ -289,7 +327,7 @@ class PixelWeightGrad {
   void add_bias(const Task& t, const PixelBlock& px, const Operands& o, double* sums, const Scratch& s) const {
     const PixelImages<T> output = output_.images(o.output);
     const PixelPanel pixels(output_.h, output_.w, output);
-    set_steps(pixels, px, s.b_offset);
+    pixels.list_pixels(px, s.b_offset);
     std::fill_n(s.at_start, px.pixels(), 0);
     const T one = 1;
     const T* rows[] = {&one};
@@ -315,18 +353,25 @@ class PixelWeightGrad {
         add_chunks(sums.first + first, sums.others + first, sums.count, blocks_.chunks, pieces.length(piece));
       });
     if (!input_in_lanes_) {
-      const EvenSplit rows = row_blocks();
-      parallel_for(context.threads, p_.g * rows.parts * p_.taps(), [&](int64_t task, int) {
-        const int64_t tap = task % p_.taps(), block = task / p_.taps() % rows.parts, g = task / p_.taps() / rows.parts;
-        const int64_t ic = rows.begin(block), channels = rows.length(block), row = p_.taps() * row_channels_;
-        transpose_(sums.first + g * count + (p_.taps() * ic + tap * channels) * lane_channels_, lane_channels_,
-                   channels, lane_channels_, o.written<T>(o.weight) + g * count + tap * row_channels_ + ic, row);
+      // Rows that adjoin in the gradient too: those of a tap, or all if they are one block.
+      const EvenSplit blocks = row_blocks();
+      const int64_t row = p_.taps() * row_channels_,
+                    parts = blocks.parts > 1 ? p_.taps() : ceil_div(row, kTransposedAtOnce);
+      parallel_for(context.threads, p_.g * blocks.parts * parts, [&](int64_t task, int) {
+        const int64_t part = take_index(task, parts), block = take_index(task, blocks.parts), g = task,
+                      ic = blocks.begin(block);
+        const EvenSplit rows{p_.taps() * blocks.length(block), parts};
+        transpose_(
+            sums.first + g * count + (p_.taps() * ic + rows.begin(part)) * lane_channels_, lane_channels_,
+            rows.length(part), lane_channels_,
+            o.written<T>(o.weight) + g * count + (blocks.parts > 1 ? part * row_channels_ + ic : rows.begin(part)),
+            row);
       });
     }
     if (p_.bias) add_bias_chunks(o.written<T>(o.bias), sums.bias, blocks_.chunks, p_.oc);
   }
 
-  static constexpr int64_t kReducedAtOnce = 1 << 14;
+  static constexpr int64_t kReducedAtOnce = 1 << 14, kTransposedAtOnce = 64;
 
   const ConvProblem p_;
   Blocks blocks_;

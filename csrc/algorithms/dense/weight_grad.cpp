@@ -317,7 +317,7 @@ class WeightGrad {
     OuterProductArgs<T> args{};
     args.rows = rows, args.a_offset = s.a_offset, args.b = s.transposed, args.b_offset = s.b_offset;
     args.steps = px.steps(), args.columns = columns, args.start = start;
-    args.a_row = p_.input_pixels(), args.next_offset = s.next_offset;
+    args.a_row = p_.input_pixels(), args.a_step = 1, args.next_offset = s.next_offset;
     const auto& kernels = (strided() ? tiles_.strided : tiles_.rows)[nv - 1];
     const auto product = [&](int64_t row0, int64_t step, int64_t count) {
       args.c_stride = step * ocg_;

@@ -52,10 +52,10 @@ struct Strided {
   static constexpr int kPointers = (MR + 2) / 3;
   const T *a[kPointers], *next;
   const int64_t* next_offset;
-  int64_t row;
+  int64_t row, pitch;
 
   explicit CONVEXT_INLINE Strided(const OuterProductArgs<T>& args)
-      : next(args.next), next_offset(args.next_offset), row(args.a_row) {
+      : next(args.next), next_offset(args.next_offset), row(args.a_row), pitch(args.a_step) {
 #pragma GCC unroll 8
     for (int i = 0; i < kPointers; ++i) a[i] = args.a + 3 * i * row;
   }
@@ -64,7 +64,7 @@ struct Strided {
   CONVEXT_INLINE void step() {
 #pragma GCC unroll 8
     for (int i = 0; i < kPointers; ++i) {
-      ++a[i];
+      a[i] += pitch;
       asm("" : "+r"(a[i]));  // the compiler would make a pointer of each row
     }
   }

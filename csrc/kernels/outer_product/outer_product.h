@@ -12,7 +12,7 @@
 //
 //   packed:   A(r, k) = a[k * MR + r]           weights, rearranged once a call
 //   rows:     A(r, k) = rows[r][a_offset[k]]    numbers read where they lie
-//   strided:  A(r, k) = a[r * a_row + k]        likewise, of a matrix; reads ahead
+//   strided:  A(r, k) = a[r * a_row + k * a_step]   likewise, of a matrix or its transpose; reads ahead
 //
 // Memory: nothing needs alignment; exactly the numbers of the formula are read and written, columns past
 // `columns` are not touched. C must not overlap A or B.
@@ -34,7 +34,7 @@ struct OuterProductArgs {
   const T* a;               // packed, strided
   const T* const* rows;     // rows only
   const int64_t* a_offset;  // rows only
-  int64_t a_row;            // strided only
+  int64_t a_row, a_step;    // strided only
   const T* b;
   const int64_t* b_offset;
   int64_t steps;
