@@ -188,6 +188,39 @@ def test_line_stencil(kernel: Kernel, side: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("line_stencil_grad"))
+def test_line_stencil_grad(kernel: Kernel, side: str) -> None:
+    """One set of taps and several, inside x, at its edges and far outside; infinity meets its taps alone."""
+    rng = np.random.default_rng(0)
+    images, far = 2, 6 * kernel.lanes
+    for columns, taps in itertools.product(
+        range(1, 3 * kernel.lanes + 2), (1, 3, kernel.nr + 1, 2 * kernel.lanes - 1, 2 * kernel.lanes + 3)
+    ):
+        lines, dilation = 1 + (columns + taps) % 3, 1 + columns % 3
+        reach = (taps - 1) * dilation
+        width = max(1, columns + reach + int(rng.integers(-reach - 3, 4)))
+        y = integers(rng, kernel, side, images, lines, columns)
+        for column in (0, -(reach // 2), -reach - 2, width - columns // 2):
+            x = integers(rng, kernel, side, images, lines, width)
+            x[-1, -1, int(rng.integers(width))] = np.inf
+            padded = np.pad(x, ((0, 0), (0, 0), (far + reach, far + reach + columns)))
+            total = nans(kernel, side, lines, taps + 1)
+            total[...] = rng.integers(-4, 5, total.shape)
+            want = total.copy()
+            for t in range(taps):
+                moved = padded[..., far + reach + column + t * dilation :][..., :columns]
+                with np.errstate(invalid="ignore"):
+                    want[:, t] += (y * moved).sum((0, 2))
+            kernel.run(
+                x=x, x_image=lines * width, x_pitch=width, width=width,
+                column=column, dilation=dilation, taps=taps,
+                y=y, y_image=lines * columns, y_pitch=columns, images=images, lines=lines, columns=columns,
+                sum=total, sum_pitch=taps + 1,
+            )  # fmt: skip
+            np.testing.assert_array_equal(total, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("stencil_grad"))
 def test_stencil_grad(kernel: Kernel, side: str) -> None:
     """Rows and columns of taps inside x, at its edges and far outside."""

@@ -10,6 +10,7 @@
 #include "kernels/fma_chains/fma_chains.h"
 #include "kernels/inner_product/inner_product.h"
 #include "kernels/line_stencil/line_stencil.h"
+#include "kernels/line_stencil_grad/line_stencil_grad.h"
 #include "kernels/outer_product/outer_product.h"
 #include "kernels/pixel_stencil/pixel_stencil.h"
 #include "kernels/rows/rows.h"
@@ -63,6 +64,13 @@ const StencilRowsKernel<T>& stencil_rows(Isa isa) {
 template <typename T>
 const LineStencilKernel<T>& line_stencil(Isa isa) {
   constexpr const LineStencilTable* kTables[] = {&kLineStencilScalar, &kLineStencilAvx2, &kLineStencilAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const LineStencilGradKernel<T>& line_stencil_grad(Isa isa) {
+  constexpr const LineStencilGradTable* kTables[] = {&kLineStencilGradScalar, &kLineStencilGradAvx2,
+                                                     &kLineStencilGradAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

@@ -115,6 +115,18 @@ void run_line_stencil(LineStencilFn<T> fn, const Fields& fields) {
 }
 
 template <typename T>
+void run_line_stencil_grad(LineStencilGradFn<T> fn, const Fields& fields) {
+  LineStencilGradArgs<T> args{};
+  fields.get("x", args.x), fields.get("x_image", args.x_image), fields.get("x_pitch", args.x_pitch);
+  fields.get("width", args.width), fields.get("column", args.column);
+  fields.get("dilation", args.dilation), fields.get("taps", args.taps);
+  fields.get("y", args.y), fields.get("y_image", args.y_image), fields.get("y_pitch", args.y_pitch);
+  fields.get("images", args.images), fields.get("lines", args.lines), fields.get("columns", args.columns);
+  fields.get("sum", args.sum), fields.get("sum_pitch", args.sum_pitch);
+  fn(args);
+}
+
+template <typename T>
 void run_stencil_grad(StencilGradFn<T> fn, const Fields& fields) {
   StencilGradArgs<T> args{};
   fields.get("x", args.x), fields.get("x_image", args.x_image);
@@ -322,6 +334,8 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   add("stencil_rows", plane_rows.rows, plane_rows.vectors * plane_rows.lanes, run_stencil_rows<T>, plane_rows.fn);
   const LineStencilKernel<T>& line = line_stencil<T>(isa);
   add("line_stencil", line.rows, line.vectors * line.lanes, run_line_stencil<T>, line.fn);
+  const LineStencilGradKernel<T>& line_grad = line_stencil_grad<T>(isa);
+  add("line_stencil_grad", 2, line_grad.taps, run_line_stencil_grad<T>, line_grad.fn);
   const StencilGradTiles<T>& plane_grad = stencil_grad<T>(isa);
   for (int kh = 1; kh <= kStencilGradMaxKh; ++kh)
     for (int kw = 1; kw <= kStencilGradMaxKw; ++kw)

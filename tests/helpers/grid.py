@@ -123,6 +123,7 @@ WIDE_DILATION = [
 SEVERAL_BLOCKS = [
     conv2d(40, 70, (17, 19), (1, 1), n=3),
     conv2d(40, 70, (17, 19), (3, 3), padding=SAME, n=3),
+    conv1d(2, 4, 2500, 20, g=2, padding=(19, 0), n=6),
     conv2d(2, 2, (100, 131), (9, 4), g=2, stride=(2, 2), padding=((2, 0), (2, 0))),  # a row, a column unread
     conv2d(8, 20, (54, 54), (3, 3), dilation=(6, 6), padding=((6, 6), (6, 6))),
     conv2d(2, 5, (118, 82), (2, 2), stride=(3, 2), padding=((1, 0), (0, 1))),

@@ -28,12 +28,13 @@ bool sums_in_place(const ConvProblem& p) {
 // meet at widths of some 20, 35 and 60 for 3 x 3, 5 x 5 and 7 x 7 taps, at two thirds of that where `depthwise` sums in
 // place, and at up to twice that for strides (input gradients of stride 2 at 27 for 3 x 3, below 59 for 5 x 5). Weight
 // gradients (float32): AVX-512 13 and 37 for 3 x 3 and 5 x 5 taps, AVX2 15 and 42; of single rows, AVX2, below 100 for
-// 3 taps, above 1000 for 31.
+// 3 taps, above 1000 for 31. (`depthwise_lines`, which is asked first, takes such rows of stride 1.)
 int64_t widest(const ConvProblem& p, Isa isa) {
   const int64_t taps = p.taps(), stride = p.stride_w;
   if (p.ih == 1) {
     const int64_t rows = 64 + 4 * p.kw;
-    return stride * (p.pass == Pass::kWeightGrad && isa != Isa::kAvx512 ? std::max(rows, 4 * p.kw * p.kw) : rows);
+    const int64_t weights = isa == Isa::kAvx512 ? 8 * p.kw : 4 * p.kw * p.kw;
+    return stride * (p.pass == Pass::kWeightGrad ? std::max(rows, weights) : rows);
   }
   switch (p.pass) {
     case Pass::kWeightGrad:

@@ -13,7 +13,6 @@ inline constexpr int64_t kMaskColumns = 1 << 29;
 
 // Can each row of the destination be summed from one channel, read where it lies with masks at its ends?
 inline const char* needs_masked_rows(const ConvProblem& p) {
-  if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
   if (p.ic_per_group() != 1) return "a group has several input channels";
   if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
   if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
@@ -21,7 +20,7 @@ inline const char* needs_masked_rows(const ConvProblem& p) {
   return needs_channels_first(p);
 }
 
-extern const Half kPlaneCorrelation, kPlaneWeightGrad;
+extern const Half kPlaneCorrelation, kPlaneWeightGrad, kLineWeightGrad;
 
 // Does kPlaneWeightGrad compute it: zeros as padding, and steps along rows that vectors can take? The weight gradient
 // of others is pixel_sum.h's.

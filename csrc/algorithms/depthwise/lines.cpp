@@ -1,5 +1,6 @@
-// Depthwise convolution along one axis with stride 1 (kernels/line_stencil): channels are rows with weights of their
-// own, as many to a call as a task has.
+// Depthwise convolution along one axis with stride 1: channels are rows with weights of their own, as many to a call as
+// a task has. Output pass and input gradient (kernels/line_stencil) are here, the weight gradient is in
+// lines_weight_grad.cpp.
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/depthwise.h"
 #include "algorithms/tiling.h"
@@ -64,15 +65,20 @@ const char* supports(const ConvProblem& p) {
 }
 
 // Channels in the lanes win where lanes would be empty, or most taps would read padding: they meet at half a vector for
-// 3 and 7 taps, and at 8 to 40 columns for 31 (AVX-512 and AVX2).
-const char* profitable(const ConvProblem& p, const Policy& policy) {
-  if (p.oc_per_group() > 4) return "many output channels a group fill a dense tile";
-  const int64_t width = p.pass == Pass::kOutput ? p.ow : p.iw;
-  return p.g >= 16 && width < std::max(vector_lanes(p.dtype, policy.isa) / 2, p.kw) ? "channels fill the lanes better"
-                                                                                    : nullptr;
+// 3 and 7 taps, and at 8 to 40 columns for 31 (AVX-512 and AVX2); in weight gradients, where each line's edges and sums
+// count, at 16, 60 to 80, 150 and 300 columns for 3, 7, 15 and 31 taps, AVX2 at 16, 70, 75 and 160 (two threads).
+int64_t narrowest(const ConvProblem& p, Isa isa) {
+  if (p.pass == Pass::kWeightGrad) return (isa == Isa::kAvx512 ? 8 : 5) * p.kw;
+  return std::max(vector_lanes(p.dtype, isa) / 2, p.kw);
 }
 
-using Lines = Whole<kLineCorrelation>;
+const char* profitable(const ConvProblem& p, const Policy& policy) {
+  if (p.oc_per_group() > 4) return "many output channels a group fill a dense tile";
+  const int64_t width = p.pass == Pass::kInputGrad ? p.iw : p.ow;
+  return p.g >= 16 && width < narrowest(p, policy.isa) ? "channels fill the lanes better" : nullptr;
+}
+
+using Lines = Halves<kLineCorrelation, kLineWeightGrad>;
 
 }  // namespace
 

@@ -118,6 +118,7 @@ bool spreads(const ConvProblem& p) {
 }
 
 const char* supports(const ConvProblem& p) {
+  if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
   if (const char* reason = needs_masked_rows(p)) return reason;
   return (p.stride_h != 1 || p.stride_w != 1) && !spreads(p) ? "it has a stride" : nullptr;
 }

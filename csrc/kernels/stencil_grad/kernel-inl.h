@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/stencil_grad/stencil_grad.h"
+#include "simd/lane_sums.h"
 
 namespace {
 
@@ -93,23 +94,7 @@ struct StencilGradTile {
     }
   }
 
-  // Of v[0] .. v[count - 1]: lane i of the result is the sum of the lanes of v[i].
-  template <int D>
-  static CONVEXT_INLINE Vec sum_lanes(Vec* v, int count) {
-    if constexpr (D > 0) {
-#pragma GCC unroll 16
-      for (int i = 0; i < D; ++i)
-        if (i < count) {
-          const Vec other = i + D < count ? v[i + D] : Vec::zero();
-          v[i] = Vec::add(Vec::template merge_low<D>(v[i], other), Vec::template merge_high<D>(v[i], other));
-        }
-      return sum_lanes<D / 2>(v, count < D ? count : D);
-    }
-    return v[0];
-  }
-
   static void run(const StencilGradArgs<T>& args) {
-    constexpr int kTaps = KH * KW;
     Vec sum[KH][KW];
 #pragma GCC unroll 4
     for (int kh = 0; kh < KH; ++kh)
@@ -119,15 +104,7 @@ struct StencilGradTile {
       add_images<1>(sum, args);
     else
       add_images<2>(sum, args);
-    T total[(kTaps + kLanes - 1) / kLanes * kLanes];
-#pragma GCC unroll 8
-    for (int t = 0; t < kTaps; t += kLanes) {
-      Vec v[kLanes];
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i)
-        if (t + i < kTaps) v[i] = sum[(t + i) / KW][(t + i) % KW];
-      sum_lanes<kLanes / 2>(v, kTaps - t < kLanes ? kTaps - t : kLanes).store(total + t);
-    }
+    const LaneSums<Vec, KH * KW> total([&](int t) __attribute__((always_inline)) { return sum[t / KW][t % KW]; });
     for (int kh = 0; kh < KH; ++kh)
       for (int kw = 0; kw < KW; ++kw) args.sum[kh * args.sum_pitch + kw] += total[kh * KW + kw];
   }
