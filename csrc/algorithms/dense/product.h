@@ -38,10 +38,12 @@ struct Product {
         const int64_t j0 = v0 * kernels.lanes, nr = nv * kernels.lanes;
         args.b = b + line * b_line + j0;
         args.columns = std::min(length - j0, nr);
-        int64_t next = asks_ahead ? nr : 2 * nr;
+        // The next columns, to the line of their last number: rows need not begin at one.
+        int64_t next = nr;
+        const int64_t last = asks_ahead ? 2 * nr : 0;
         tiles.each([&](int64_t first, int64_t mr) {
           next_source.turn(), next_weights.turn();
-          args.ahead = next < 2 * nr ? next : 0, next += kLine;
+          args.ahead = next <= last ? next : 0, next += kLine;
           args.c = c + line * c_line + j0 + first * c_stride;
           args.bias = bias == nullptr ? nullptr : bias + first;
           if (blocks.packed_weights) {
