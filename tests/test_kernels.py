@@ -257,6 +257,34 @@ def test_sum_row(kernel: Kernel, side: str) -> None:
         assert total[0] == src.sum(dtype=np.float64)
 
 
+TAP = np.dtype([(field, np.int64) for field in ("offset", "begin", "end")])
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("fold"))
+def test_fold(kernel: Kernel, side: str) -> None:
+    rng = np.random.default_rng(0)
+    tile = kernel.mr * kernel.nr
+    for columns in (*range(1, 2 * kernel.nr + 3), tile - 1, tile + 3, 2 * tile + kernel.nr + 1):
+        for rows in (1, 2, kernel.mr - 1, kernel.mr, kernel.mr + 3):
+            tap = np.zeros(4, TAP)
+            tap["begin"] = (0, rng.integers(columns + 1), 0, columns)
+            tap["end"] = (columns, columns, rng.integers(1, columns + 1), columns)  # the last has none
+            tap["offset"] = np.arange(len(tap)) * rows * columns - tap["begin"]
+            x = np.full((len(tap), rows, columns), np.nan, kernel.dtype)
+            want = np.full((rows, columns), 3, kernel.dtype)
+            for plane, (_, begin, end) in zip(x, tap, strict=True):
+                plane[:, : end - begin] = rng.integers(-4, 5, (rows, end - begin))
+                want[:, begin:end] += plane[:, : end - begin]
+            x = x[:3]  # the last tap's plane is not there
+            y = nans(kernel, side, rows, columns)
+            kernel.run(
+                x=guarded(x, side), x_pitch=columns, tap=guarded(tap, side), taps=len(tap),
+                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3,
+            )  # fmt: skip
+            np.testing.assert_array_equal(y, want)
+
+
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("transpose"))
 def test_transpose(kernel: Kernel, side: str) -> None:

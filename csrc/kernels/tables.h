@@ -8,6 +8,7 @@
 #include "kernels/channel_stencil/channel_stencil.h"
 #include "kernels/fft/fft.h"
 #include "kernels/fma_chains/fma_chains.h"
+#include "kernels/fold/fold.h"
 #include "kernels/inner_product/inner_product.h"
 #include "kernels/line_stencil/line_stencil.h"
 #include "kernels/line_stencil_grad/line_stencil_grad.h"
@@ -46,6 +47,12 @@ const InnerProductTiles<T>& inner_product(Isa isa) {
 template <typename T>
 const RowKernels<T>& rows(Isa isa) {
   constexpr const RowTable* kTables[] = {&kRowsScalar, &kRowsAvx2, &kRowsAvx512};
+  return kernels_of<T>(*kTables[static_cast<int>(isa)]);
+}
+
+template <typename T>
+const FoldKernel<T>& fold(Isa isa) {
+  constexpr const FoldTable* kTables[] = {&kFoldScalar, &kFoldAvx2, &kFoldAvx512};
   return kernels_of<T>(*kTables[static_cast<int>(isa)]);
 }
 

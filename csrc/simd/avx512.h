@@ -178,5 +178,7 @@ CONVEXT_INLINE void add_wide(F64& sum, F32 a) {
 
 }  // namespace
 
-#include "simd/squares.h"  // of these vectors
+// Of these vectors:
+#include "simd/lane_sums.h"
+#include "simd/squares.h"
 #include "simd/stores.h"

@@ -121,5 +121,7 @@ using F64 = ScalarVec<double>;
 
 }  // namespace
 
-#include "simd/squares.h"  // of these vectors
+// Of these vectors:
+#include "simd/lane_sums.h"
+#include "simd/squares.h"
 #include "simd/stores.h"

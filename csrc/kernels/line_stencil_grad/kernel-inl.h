@@ -7,7 +7,6 @@
 #pragma once
 
 #include "kernels/line_stencil_grad/line_stencil_grad.h"
-#include "simd/lane_sums.h"
 
 namespace {
 

@@ -8,7 +8,6 @@
 #pragma once
 
 #include "kernels/stencil_grad/stencil_grad.h"
-#include "simd/lane_sums.h"
 
 namespace {
 
