@@ -80,5 +80,5 @@ def run(
 
 # csrc/python/kernels.cpp, for tests
 def kernels() -> list[str]: ...
-def stencil_row_taps(isa: str) -> int: ...  # that stencil_rows takes at once, one above the other
+def stencil_row_taps(isa: str, stride: int) -> int: ...  # that stencil_rows takes at once, one above the other
 def run_kernel(name: str, fields: dict[str, object]) -> None: ...

@@ -100,7 +100,7 @@ def test_stencil_rows(kernel: Kernel, side: str) -> None:
     """Rows and columns of taps inside x, at its edges and far outside, taps forwards and backwards."""
     rng = np.random.default_rng(0)
     far = 3 * kernel.lanes
-    most = _C.stencil_row_taps(kernel.isa)
+    most = _C.stencil_row_taps(kernel.isa, 1)
     for columns, taps_h in itertools.product(range(1, 2 * kernel.nr + 2), (1, 2, 3, 4, 5, 7)):
         rows, top = 1 + (columns + taps_h) % 19, int(rng.integers(-3, 4))
         height = max(1, rows + taps_h - 1 + int(rng.integers(-3, 4)))
@@ -121,7 +121,7 @@ def test_stencil_rows(kernel: Kernel, side: str) -> None:
             kernel.run(
                 x=x, x_pitch=width, width=width, row_taps=offsets(groups), groups=len(groups),
                 column=offsets(column), taps=len(column), weight=weight, weight_h=len(column), weight_w=1,
-                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, spread=1, above=0,
+                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, spread=1, stride=1, above=0,
             )  # fmt: skip
             np.testing.assert_array_equal(y, want)
 
@@ -131,7 +131,7 @@ def test_stencil_rows(kernel: Kernel, side: str) -> None:
 def test_stencil_rows_spread(kernel: Kernel, side: str) -> None:
     """Zeros between the numbers of x: rows and columns of y begin in either phase, at edges and outside."""
     rng = np.random.default_rng(0)
-    most = _C.stencil_row_taps(kernel.isa) // 2 * 2
+    most = _C.stencil_row_taps(kernel.isa, 1) // 2 * 2
     for columns, taps_h in itertools.product(range(1, 2 * kernel.nr + 2), (1, 2, 3, 4, 5, 7)):
         rows, taps_w = 1 + (columns + taps_h) % 19, 1 + columns % 4
         height, width = (max(1, n // 2 + int(rng.integers(-2, 4))) for n in (rows + taps_h, columns + taps_w))
@@ -153,7 +153,40 @@ def test_stencil_rows_spread(kernel: Kernel, side: str) -> None:
                 x=x, x_pitch=width, width=width, row_taps=offsets(groups), groups=len(groups),
                 column=offsets(range(left, left + taps_w)), taps=taps_w,
                 weight=weight, weight_h=taps_w, weight_w=1,
-                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, spread=2, above=(top + 1) % 2,
+                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3,
+                spread=2, stride=1, above=(top + 1) % 2,
+            )  # fmt: skip
+            np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("stencil_rows"))
+def test_stencil_rows_strided(kernel: Kernel, side: str) -> None:
+    """Every second row and column of x: inside, at its edges and far outside; one to four columns of taps."""
+    rng = np.random.default_rng(0)
+    most = _C.stencil_row_taps(kernel.isa, 2)
+    for columns, taps_h in itertools.product(range(1, 2 * kernel.nr + 2), (1, 2, 3, 4, 5, 7)):
+        rows, taps_w = 1 + (columns + taps_h) % 19, 1 + columns % 4
+        reach_h, reach_w = 2 * rows + taps_h, 2 * columns + taps_w
+        height, width = (max(1, n + int(rng.integers(-4, 3))) for n in (reach_h, reach_w))
+        x = integers(rng, kernel, side, height, width)
+        weight = integers(rng, kernel, side, taps_h, taps_w)
+        far = 2 * kernel.lanes + 3
+        padded = np.pad(x, ((5, reach_h + 5), (far, reach_w + far)))
+        for top, left in (*rng.integers(-5, 6, (2, 2)).tolist(), (0, -far), (-1, far)):
+            y = nans(kernel, side, rows, columns)
+            want = np.full(y.shape, 3, kernel.dtype)
+            for h, w in itertools.product(range(taps_h), range(taps_w)):
+                want += weight[h, w] * padded[5 + top + h :: 2, far + left + w :: 2][:rows, :columns]
+            groups = [
+                ((top + h) * width, h * taps_w, min(most, taps_h - h), -top - h, height - top - h)
+                for h in range(0, taps_h, most)
+            ]
+            kernel.run(
+                x=x, x_pitch=width, width=width, row_taps=offsets(groups), groups=len(groups),
+                column=offsets(range(left, left + taps_w)), taps=taps_w,
+                weight=weight, weight_h=taps_w, weight_w=1,
+                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, spread=1, stride=2, above=0,
             )  # fmt: skip
             np.testing.assert_array_equal(y, want)
 

@@ -118,7 +118,10 @@ void add_kernels(py::module_& m) {
     for (const Kernel& kernel : all_kernels()) names.push_back(kernel.name);
     return names;
   });
-  m.def("stencil_row_taps", [](const std::string& isa) { return stencil_rows<float>(parse_isa(isa)).row_taps; });
+  m.def("stencil_row_taps", [](const std::string& isa, int stride) {
+    const StencilRowsKernel<float>& kernel = stencil_rows<float>(parse_isa(isa));
+    return stride == 1 ? kernel.row_taps : kernel.strided_row_taps;
+  });
   m.def("run_kernel", &run_kernel, py::arg("name"), py::arg("fields"));
 }
 

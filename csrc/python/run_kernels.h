@@ -87,7 +87,7 @@ template <typename T>
 void run_stencil_rows(StencilRowsFn<T> fn, const Fields& fields) {
   StencilRowsArgs<T> args{};
   fields.get("x", args.x), fields.get("x_pitch", args.x_pitch), fields.get("width", args.width);
-  fields.get("spread", args.spread), fields.get("above", args.above);
+  fields.get("spread", args.spread), fields.get("stride", args.stride), fields.get("above", args.above);
   fields.get("row_taps", args.row_taps), fields.get("groups", args.groups);
   fields.get("column", args.column), fields.get("taps", args.taps);
   fields.get("weight", args.weight), fields.get("weight_h", args.weight_h), fields.get("weight_w", args.weight_w);

@@ -1,5 +1,5 @@
-// Depthwise convolution with stride 1, and the input gradient of one with stride 2, by kernels/stencil_rows: several
-// rows of a plane stay in registers and share what is read of the source, where it lies.
+// Depthwise convolution with stride 1 or 2, and its input gradient, by kernels/stencil_rows: several rows of a plane
+// stay in registers and share what is read of the source, where it lies.
 #include "algorithms/correlation.h"
 #include "algorithms/depthwise/depthwise.h"
 #include "algorithms/tiling.h"
@@ -14,7 +14,8 @@ class SharedRows {
  public:
   SharedRows(const ConvProblem& p, Isa isa, const Blocks& blocks)
       : c_(p),
-        spread_(p.stride_w),
+        stride_(p.pass == Pass::kOutput ? p.stride_w : 1),
+        spread_(p.pass == Pass::kOutput ? 1 : p.stride_w),
         h_(spread_ == 1 ? c_.axis_h(0) : spread_axis(p.ih, p.kh, p.pad_top)),
         w_(spread_ == 1 ? c_.axis_w(0) : spread_axis(p.iw, p.kw, p.pad_left)),
         blocks_(blocks),
@@ -75,8 +76,9 @@ class SharedRows {
   int64_t list_row_taps(int64_t r, StencilRowTaps* row_taps) const {
     if (h_.taps == 0) return 0;
     int64_t groups = 0;
-    EvenSplit::of_at_most(ceil_div(h_.taps, spread_), kernel_.row_taps / spread_).each([&](int64_t i, int64_t count) {
-      const int64_t tap = i * spread_, row = floor_div(r + h_.offset(tap) + spread_ - 1, spread_);
+    const int64_t at_once = stride_ == 1 ? kernel_.row_taps : kernel_.strided_row_taps;
+    EvenSplit::of_at_most(ceil_div(h_.taps, spread_), at_once / spread_).each([&](int64_t i, int64_t count) {
+      const int64_t tap = i * spread_, row = floor_div(r * stride_ + h_.offset(tap) + spread_ - 1, spread_);
       row_taps[groups++] = {row * c_.in_w, (h_.tap0 + tap * h_.tap_step) * c_.kernel_w,
                             std::min(count * spread_, h_.taps - tap), ceil_div(-row, rows_apart_),
                             ceil_div(c_.in_h - row, rows_apart_)};
@@ -90,7 +92,8 @@ class SharedRows {
     const int64_t g = plane % c_.g;
     StencilRowsArgs<T> args{};
     args.x = o.source + plane * c_.in_pixels();
-    args.x_pitch = rows_apart_ * c_.in_w, args.width = c_.in_w, args.spread = spread_;
+    args.x_pitch = rows_apart_ * c_.in_w, args.width = c_.in_w;
+    args.spread = spread_, args.stride = stride_;
     args.row_taps = s.row_taps, args.groups = groups;
     args.column = s.column, args.taps = w_.taps;
     args.weight = o.weight + g * c_.weights_per_group() + m * c_.weight_m + w_.tap0;
@@ -103,6 +106,7 @@ class SharedRows {
   }
 
   Correlation c_;
+  int64_t stride_;  // of rows and columns that the destination reads
   int64_t spread_;  // of the source's numbers in the destination
   Axis h_, w_;
   Blocks blocks_;
@@ -112,30 +116,32 @@ class SharedRows {
 
 constexpr Half kSharedRows = half<SharedRows>();
 
-// The input gradient of stride 2, of which the kernel sums all phases at once.
-bool spreads(const ConvProblem& p) {
-  return p.pass == Pass::kInputGrad && p.stride_h == 2 && p.stride_w == 2 && p.dilation_h == 1 && p.dilation_w == 1;
+// Of stride 2 the kernel sums all phases of an input gradient at once, and all columns of taps in pairs.
+bool takes_stride(const ConvProblem& p) {
+  return p.stride_h == 2 && p.stride_w == 2 && p.dilation_h == 1 && p.dilation_w == 1;
 }
 
 const char* supports(const ConvProblem& p) {
   if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
   if (const char* reason = needs_masked_rows(p)) return reason;
-  return (p.stride_h != 1 || p.stride_w != 1) && !spreads(p) ? "it has a stride" : nullptr;
+  return (p.stride_h != 1 || p.stride_w != 1) && !takes_stride(p) ? "it has a stride" : nullptr;
 }
 
 // Channels in the lanes leave none of them idle, but are transposed. The two meet where so much of a row's vectors is
-// filled: planes of 7 to 128, 3 x 3 to 7 x 7 taps (and 9 to 31), two threads; of stride 2 planes of 8 to 40.
+// filled: planes of 7 to 128, 3 x 3 to 7 x 7 taps (and 9 to 31), two threads; input gradients of stride 2 planes of 8
+// to 40.
 double filled_lanes_wanted(const ConvProblem& p, Isa isa) {
   const double taps = static_cast<double>(p.taps());
-  if (p.stride_w == 2) return 0.25 + taps / 150;
+  if (p.stride_w == 2 && p.pass == Pass::kInputGrad) return 0.25 + taps / 150;
   return isa == Isa::kAvx512 ? std::min(0.55 + taps / 200, 0.85) : 0.65 + taps / 180;
 }
 
 const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (p.oc_per_group() > 4) return "many output channels a group fill a dense tile";
   if (p.kh < 2 || p.oh < 2) return "too few rows share what they read";
-  // 16 registers hold too few sums of four phases to pay for a tile's set-up: AVX2 is at 0.6 to 1.2 of `depthwise`.
-  if (p.stride_w == 2 && policy.isa != Isa::kAvx512) return "all phases at once take more registers";
+  // 16 registers hold too few sums of four phases, or weights of two columns of taps, to pay for a tile's set-up: AVX2
+  // is at 0.6 to 1.2 of `depthwise`, its forward pass at 0.65 to 1.35.
+  if (p.stride_w == 2 && policy.isa != Isa::kAvx512) return "a stride takes more registers";
   const int64_t width = p.pass == Pass::kOutput ? p.ow : ceil_div(p.iw, p.stride_w);
   const double filled =
       static_cast<double>(width) / static_cast<double>(round_up(width, vector_lanes(p.dtype, policy.isa)));

@@ -1,19 +1,22 @@
-// The stencil micro-kernel for rows that share what they read: one plane of a depthwise convolution with stride 1, or
-// of the input gradient of one with stride 2.
+// The stencil micro-kernel for rows that share what they read: one plane of a depthwise convolution with stride 1 or 2,
+// or of its input gradient.
 //
 //   y[r * y_pitch + j]  =  bias + sum over g < groups, t < taps, i < row_taps[g].count
 //       weight[row_taps[g].weight + t * weight_w + i * weight_h]
 //     * x[row_taps[g].offset + (r + i) * x_pitch + column[t] + j]                    r < rows, j < columns
 //
 // over what is inside of x: rows with row_taps[g].first <= r + i < row_taps[g].last; columns with 0 <= column[t] + j <
-// width, others are zeros. Columns fit 31 bits. That is `spread` 1, and `above` is 0.
+// width, others are zeros. Columns fit 31 bits. That is `spread` 1 and `stride` 1, and `above` is 0.
+//
+// `stride` 2: 2 * r and 2 * j are in the places of r and j on the right; column[t] is column[0] + t.
 //
 // `spread` 2: the numbers of x are two apart in both directions, with zeros between. (r + i + above - 1) / 2 is in the
 // place of r + i, and (column[t] + j) / 2 in that of column[t] + j, and the sum is over those that are whole. `above`
 // is 0 or 1; column[t] is column[0] + t, and all row_taps[g].count but the last are even.
 //
 // Memory: nothing needs alignment; of x only numbers inside are read, of y exactly those of the formula are written.
-// y must not overlap x. Taps are summed in their order (g, t, i), whatever the tile.
+// y must not overlap x. Taps are summed in their order (g, t, i), those of a stride by (g, t / 2, i, t % 2), whatever
+// the tile.
 #pragma once
 
 #include <stdint.h>
@@ -23,7 +26,7 @@ namespace convext {
 // Taps one above the other, x_pitch apart.
 struct StencilRowTaps {
   int64_t offset, weight;  // of the first
-  int64_t count;           // 1 to the kernel's row_taps
+  int64_t count;           // 1 to the kernel's row_taps, strided_row_taps
   int64_t first, last;
 };
 
@@ -31,7 +34,7 @@ template <typename T>
 struct StencilRowsArgs {
   const T* x;
   int64_t x_pitch, width;
-  int64_t spread;  // 1 or 2
+  int64_t spread, stride;  // 1 or 2
   const StencilRowTaps* row_taps;
   int64_t groups;
   const int64_t* column;
@@ -50,7 +53,7 @@ using StencilRowsFn = void (*)(const StencilRowsArgs<T>&);
 // One kernel for each number type: it walks the plane with its tile of rows x vectors.
 template <typename T>
 struct StencilRowsKernel {
-  int lanes, rows, vectors, row_taps;
+  int lanes, rows, vectors, row_taps, strided_row_taps;
   StencilRowsFn<T> fn;
 };
 
