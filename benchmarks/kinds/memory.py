@@ -1,9 +1,12 @@
 """`memory`: the most that a network needs at a time beyond what it needs to exist.
 
 A process of its own for each measurement, as memory that was freed is kept for reuse: it runs the call once,
-resets the kernel's high-water mark of the process, and runs it again.
+resets the kernel's high-water mark of the process, and runs it again. Its malloc gives blocks of 1 MiB and
+more back at once: the holes that it keeps otherwise depend on the order of all calls, and vary from run to
+run by more than the sides differ.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +22,7 @@ from benchmarks.results import Row, Side, Speedup
 SIDES = ("convext", "torch")
 # Memory hardly varies: two rounds show by how much.
 EFFORT = Effort(seconds=0, rounds=(2, 2))
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}  # glibc's; it no longer adapts then
 CHILD = "import sys; from benchmarks.kinds.memory import child; print(child(*sys.argv[1:]))"
 
 
@@ -34,7 +38,7 @@ def measure(network: Network, kind: str, setting: Setting) -> Row:
     def peak(side: int) -> float:
         arguments = (SIDES[side], network.name, kind, str(threads), dtype)
         command = [sys.executable, "-c", CHILD, *arguments]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | MALLOC)
         return float(done.stdout)
 
     timed = take_turns(SIDES, peak, EFFORT, lambda: 0.0)
