@@ -71,10 +71,7 @@ class Correlate {
     b.cols = apart_ ? part_w.length : shifts ? std::min(w.out, kMaxCols) : w.out;
     const int64_t line = shifts ? b.cols : b.images * part_h.length * b.cols;
     const int64_t uses = shifts ? vectors(line) * std::min(h.out, ceil_div(kMaxCols, line)) : vectors(line);
-    if (c_.taps() == 1 || scattered())
-      b.packed_weights = !apart_ && uses > (c_.weight_m == 1 ? kInPlaceAcrossVectors : kInPlaceVectors);
-    else
-      b.packed_weights = !apart_ && reads_all_taps() && vectors(c_.n * c_.out_pixels()) > kInPlaceTapsVectors;
+    b.packed_weights = !apart_ && packing_pays(uses, vectors(c_.n * c_.out_pixels()));
     const Tile tile = best_tile(tiles_, b.packed_weights, c_.m, std::min(vectors(line), vectors(kMaxCols)));
     b.mr = tile.mr, b.nv = tile.nv;
 
@@ -98,10 +95,12 @@ class Correlate {
     b.rows = cut(h, b.rows).largest().length;
 
     // Destination channels: a phase's packed weights share L2 with the panel; those of all phases, and results, stay
-    // near. Read in place, weights pay for no second copy of a panel.
-    const int64_t weights = std::max<int64_t>(1, b.k * th * tw), result = c_.phases_w * b.images * b.rows * b.cols;
+    // near. Read in place, weights pay for no second copy of a panel, unless results would fill L2 besides.
+    const int64_t weights = std::max<int64_t>(1, b.k * th * tw),
+                  result = std::max<int64_t>(1, c_.phases_w * b.images * b.rows * b.cols);
     const int64_t near = std::min(l2_bytes(isa_) / weights, kMaxResultBytes / std::max(c_.phases_w * weights, result));
-    const int64_t least = b.packed_weights ? std::min<int64_t>(4 * b.mr, c_.m) : c_.m;
+    const int64_t read_in_place = apart_ ? c_.m : kMaxResultBytes / 2 / static_cast<int64_t>(sizeof(T)) / result;
+    const int64_t least = std::min<int64_t>(b.packed_weights ? 4 * b.mr : std::max<int64_t>(read_in_place, b.mr), c_.m);
     b.m = std::clamp<int64_t>(near / static_cast<int64_t>(sizeof(T)), least, c_.m);
     while (Correlate(*this, b).workspace().thread_bytes > kMaxThreadBytes && shrink(b)) {
     }
@@ -159,11 +158,20 @@ class Correlate {
   // Of several images: enough vectors to lose little in the last one. Packed weights stream at no cost to larger
   // products, and each block of destination channels copies the images again (up to 20 % where weights were shared).
   static constexpr int64_t kMaxFlatPixels = 256;
-  // Vectors of pixels from which on packed weights pay, for single taps and for phases. Read in place, a tile's
-  // rows (or, if these adjoin, its steps) spread over as many cache lines and pages. Neighbouring taps share them:
-  // packing gains a tenth with many pixels of all images, and loses one with few.
-  static constexpr int64_t kInPlaceVectors = 12, kInPlaceAcrossVectors = 2, kInPlaceTapsVectors = 32;
   static constexpr int64_t kMaxResultBytes = 1 << 20;
+
+  // Do packed weights pay where a block has `uses` vectors of pixels, and all images have `all`? Read in place, a
+  // tile's rows (or, if these adjoin, its steps) spread over as many cache lines and pages. Neighbouring taps share
+  // them: packing gains a tenth with many pixels of all images, and loses one with few. So it does with a single tap,
+  // unless its rows meet in few sets of L2.
+  bool packing_pays(int64_t uses, int64_t all) const {
+    constexpr int64_t kUses = 12, kUsesAcross = 2, kAll = 32, kPage = 4096;
+    if (c_.weight_m == 1) return uses > kUsesAcross;
+    if (scattered()) return uses > kUses;
+    const bool many = all > kAll;
+    if (c_.taps() > 1) return many && reads_all_taps();
+    return uses > kUses && (many || c_.weight_m * static_cast<int64_t>(sizeof(T)) % kPage == 0);
+  }
 
   AxisCut cut(const Axis& axis, int64_t longest) const { return {axis, apart_, longest}; }
 

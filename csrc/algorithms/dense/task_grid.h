@@ -98,8 +98,9 @@ class TaskGrid {
     Cut best{};
     double best_cost = 0;
     const int64_t most = blocks_.images > 1 ? least : std::min<int64_t>(h_.out, least + std::min<int64_t>(threads_, 8));
+    const auto next = [&](int64_t mb) { return mb < finest ? std::min(mb + ceil_div(mb, 4), finest) : finest + 1; };
     for (int64_t rb = least; rb <= most; ++rb)
-      for (int64_t mb = coarsest; mb <= finest; mb += ceil_div(mb, 4)) {
+      for (int64_t mb = coarsest; mb <= finest; mb = next(mb)) {
         const int64_t rounds = ceil_div(others * rb * mb, threads_);
         const double product = static_cast<double>(c_.m * c_.taps()) / static_cast<double>(mb) / (2 * lanes);
         const double copies = blocks_.arrangement == Arrangement::kInPlace  ? 0.0
