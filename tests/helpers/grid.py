@@ -127,8 +127,8 @@ SEVERAL_BLOCKS = [
     conv2d(2, 2, (100, 131), (9, 4), g=2, stride=(2, 2), padding=((2, 0), (2, 0))),  # a row, a column unread
     conv2d(8, 20, (54, 54), (3, 3), dilation=(6, 6), padding=((6, 6), (6, 6))),
     conv2d(2, 5, (118, 82), (2, 2), stride=(3, 2), padding=((1, 0), (0, 1))),
-    conv2d(9, 4, (12, 400), (5, 7), padding=((2, 2), (3, 3))),
-    conv1d(9, 2, 3500, 31, padding=(15, 15)),
+    conv2d(2, 4, (18, 90), (9, 9), padding=((4, 4), (4, 4))),
+    conv1d(2, 4, 1500, 40, padding=(20, 19)),
 ]
 
 LONG_ROWS = conv2d(2, 3, (3, 4200), (1, 3), padding=((0, 0), (1, 1)))
