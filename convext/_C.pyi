@@ -80,5 +80,5 @@ def run(
 
 # csrc/python/kernels.cpp, for tests
 def kernels() -> list[str]: ...
-def stencil_row_taps(isa: str, stride: int) -> int: ...  # that stencil_rows takes at once, one above the other
+def stencil_row_taps(isa: str, stride: int) -> int: ...  # one above the other, as stencil_rows takes them
 def run_kernel(name: str, fields: dict[str, object]) -> None: ...

@@ -142,6 +142,17 @@ def test_scratch_is_bounded(pass_: str, dtype: str, layout: str) -> None:
     assert not excess, f"{len(excess)} plans need too much, this one most: {max(excess)}"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "outputs", "kernel"),
+    [("f32", 2, 160), ("f32", 2, 224), ("f32", 4, 160), ("f32", 17, 100), ("f64", 2, 128), ("f64", 5, 128)],
+)
+def test_there_is_room_for_large_patches(dtype: str, outputs: int, kernel: int) -> None:
+    size = outputs * kernel
+    patches = conv2d(3, 64, (size, size), (kernel, kernel), stride=(kernel, kernel), n=4)
+    for isa in AVAILABLE_ISAS:
+        assert _C.plan(str(patches.on("output", dtype)), isa)["algorithm"] != "reference"
+
+
 # --- Beyond 2^31 elements ---------------------------------------------------------------------------
 
 

@@ -27,6 +27,8 @@ SHAPES = [
     conv1d(32, 48, 700, 3, dilation=2, padding=(4, 0), n=3),
     conv1d(64, 96, 128, 1, n=3),
     conv1d(24, 24, 500, 31, g=24, padding=(15, 15), n=2),
+    conv1d(2, 4, 2500, 20, g=2, padding=(19, 0), n=6),
+    conv1d(40, 2, 9000, 7, padding=(3, 3)),
     conv2d(40, 70, (17, 19), (3, 3), padding=grid.SAME, n=3),
     conv2d(40, 70, (17, 19), (3, 3), dilation=(10, 12), padding=((10, 10), (12, 12)), n=3),
     conv2d(40, 70, (17, 19), (1, 1), n=3),

@@ -89,7 +89,7 @@ void copy_block(T* dst, int64_t dst_pitch, const PlaneBlock<T>& b, PaddingMode m
 // How a panel is arranged: what a tap costs in copies, and how far the pixels of a line run on.
 //   kShifts      [channel][row][position]                    a tap is a shift; a line is an image row
 //   kColumnTaps  [channel][tap w][row][column]               a copy a tap along w; a line is all rows of the block
-//   kTapCopies   [channel][tap h][tap w][image][row][column] a copy a tap; a line is several small images
+//   kTapCopies   [channel][tap h][tap w][image][row][column] a copy a tap; a line is a block of small images
 //   kInPlace     [channel][position]                         none: one tap that moves nothing reads the source itself
 enum class Arrangement : uint8_t { kShifts, kColumnTaps, kTapCopies, kInPlace };
 
@@ -143,10 +143,11 @@ class PanelShape {
 
  private:
   // Copies of `numbers` begin at cache lines, an odd number of them apart: then few loads meet two lines, and those of
-  // a tile spread over all sets of L1.
+  // a tile spread over all sets of L1. (Not short ones: of a large patch that is a multiple of the memory.)
   static int64_t lines_apart(int64_t numbers) {
     constexpr int64_t kLine = 16;
-    return (ceil_div(numbers, kLine) | 1) * kLine;
+    const int64_t apart = (ceil_div(numbers, kLine) | 1) * kLine;
+    return 4 * apart <= 5 * numbers ? apart : numbers;
   }
 
   // Where row `row` of the row strip meets column `col` of the column strip; both begin a tap's or a class's part.

@@ -16,7 +16,8 @@ class AskedPixels {
   AskedPixels(int64_t steps, ScratchAllocator& take)
       : steps_(steps), pixel_(take.array<int64_t>(steps)), line_(take.array<int64_t>(steps)) {}
 
-  // Some channels of each pixel, by `tiles` tiles. Where these have too few steps they ask for some lines only.
+  // Some channels of each pixel, by `tiles` tiles, whose pixels are taken to lie in one row. Where these have too few
+  // steps they ask for some lines only.
   void list(const PixelPanel& image, const PixelBlock& block, int64_t channels, int64_t tiles) {
     constexpr int64_t kLine = 64 / sizeof(T);
     image.list_pixels(block, pixel_);

@@ -208,8 +208,7 @@ class PixelWeightGrad {
       const PixelPanel rows =
           row_.in_place() ? PixelPanel(row_.h, row_.w, row) : row_.panel(px.rows, px.cols, channels);
       const T* a = rows.block(row, px, t.g * row_channels_ + i0, p_.padding_mode, row_kernels_, s.row_panel);
-      rows.list_pixels(px, s.a_offset);
-      set_rows(rows, channels, s);
+      if (!strided()) rows.list_pixels(px, s.a_offset), set_rows(rows, channels, s);
       const Start start = block == t.block0 ? Start::kZero : Start::kAdd;
       read_ahead(t, PixelBlocks(p_, blocks_)[std::min(block + 1, t.block1 - 1)], o, next);
       for (int64_t slice = t.slice0; slice < t.slice1; ++slice)
