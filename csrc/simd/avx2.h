@@ -175,5 +175,5 @@ CONVEXT_INLINE void add_wide(F64& sum, F32 a) {
 
 // Of these vectors:
 #include "simd/lane_sums.h"
+#include "simd/row_ends.h"
 #include "simd/squares.h"
-#include "simd/stores.h"

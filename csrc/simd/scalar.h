@@ -123,5 +123,5 @@ using F64 = ScalarVec<double>;
 
 // Of these vectors:
 #include "simd/lane_sums.h"
+#include "simd/row_ends.h"
 #include "simd/squares.h"
-#include "simd/stores.h"

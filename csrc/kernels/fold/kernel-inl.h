@@ -19,8 +19,6 @@ struct Fold {
   static constexpr int64_t kLanes = Vec::kLanes;
   static constexpr int kVectors = 8;
 
-  static CONVEXT_INLINE int64_t clamp(int64_t x) { return x < 0 ? 0 : x < kLanes ? x : kLanes; }
-
   // R rows x V vectors, from row r, column j on; kEdge: where not every term has all columns.
   template <int R, int V, bool kEdge>
   static CONVEXT_INLINE void tile(const Args& args, int64_t r, int64_t j) {
@@ -31,7 +29,7 @@ struct Fold {
       for (int v = 0; v < V; ++v) sum[i][v] = Vec::broadcast(args.bias);
     for (const FoldTap* tap = args.tap; tap < args.tap + args.taps; ++tap) {
       const T* x = args.x + tap->offset + r * args.x_pitch + j;
-      const int64_t from = kEdge ? clamp(tap->begin - j) : 0, to = kEdge ? clamp(tap->end - j) : 0;
+      const int64_t from = kEdge ? lanes_of<Vec>(tap->begin - j) : 0, to = kEdge ? lanes_of<Vec>(tap->end - j) : 0;
 #pragma GCC unroll 8
       for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8

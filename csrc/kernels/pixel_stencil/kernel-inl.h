@@ -120,7 +120,7 @@ struct PixelStencil {
   static void correlate(const PixelCorrelateArgs<T>& args) {
     const T *weight = args.weight, *bias = args.bias;
     for (int64_t c = 0; c < args.channels; c += kLanes, weight += args.pitch, bias += args.pitch) {
-      const int64_t channels = args.channels - c < kLanes ? args.channels - c : kLanes;
+      const int64_t channels = lanes_of<Vec>(args.channels - c);
       const Vec start = Vec::load(bias);
       Vec acc[R];
 #pragma GCC unroll 16
@@ -142,7 +142,7 @@ struct PixelStencil {
     T* weight = args.weight;
     T* bias = args.bias;
     for (int64_t c = 0; c < args.channels; c += kLanes, weight += args.pitch) {
-      const int64_t channels = args.channels - c < kLanes ? args.channels - c : kLanes;
+      const int64_t channels = lanes_of<Vec>(args.channels - c);
       const T* from = args.y + c;
       Vec y[R];
       if (channels == kLanes) {

@@ -15,8 +15,6 @@ struct Rows {
   using T = typename Vec::T;
   static constexpr int64_t kLanes = Vec::kLanes;
 
-  static CONVEXT_INLINE int64_t clamp(int64_t x) { return x < 0 ? 0 : x < kLanes ? x : kLanes; }
-
   // Undoes zip: of kStep vectors that lie side by side the even lanes come first, then the odd ones, round by round.
   template <int kStep>
   static CONVEXT_INLINE void unzip(Vec (&x)[kStep]) {
@@ -48,12 +46,13 @@ struct Rows {
   // calls f(dst, src) for some rows; the masks are made once for all of them.
   template <int kStep, typename EachRow>
   static CONVEXT_INLINE void copy_end(const CopyRowsArgs<T>& a, int64_t i, const EachRow& each_row) {
-    const int64_t at = a.start + kStep * i, count = clamp(a.count - i), phases = a.phases, dst_phase = a.dst_phase;
+    const int64_t at = a.start + kStep * i, count = lanes_of<Vec>(a.count - i), phases = a.phases,
+                  dst_phase = a.dst_phase;
     typename Vec::Mask inside[kStep];
 #pragma GCC unroll 8
     for (int v = 0; v < kStep; ++v) {
-      const int64_t before = clamp(-at - v * kLanes);
-      inside[v] = Vec::inside(-before, clamp(a.width - at - v * kLanes) - before);
+      const int64_t before = lanes_of<Vec>(-at - v * kLanes);
+      inside[v] = Vec::inside(-before, lanes_of<Vec>(a.width - at - v * kLanes) - before);
     }
     each_row([&](T* dst, const T* src) __attribute__((always_inline)) {
       Vec x[kStep];
@@ -153,8 +152,8 @@ struct Rows {
     int64_t loaded[kPhases], stored[kPhases];
 #pragma GCC unroll 8
     for (int p = 0; p < kPhases; ++p) {
-      loaded[p] = clamp((left - p + kPhases - 1) / kPhases);
-      stored[p] = clamp(left - p * kLanes);
+      loaded[p] = lanes_of<Vec>((left - p + kPhases - 1) / kPhases);
+      stored[p] = lanes_of<Vec>(left - p * kLanes);
     }
     for (int64_t r = 0; r < a.rows; ++r) {
       T* dst = a.dst + r * a.dst_pitch;
@@ -201,7 +200,8 @@ struct Rows {
         T* part = a.dst + first * a.steps;
         for (int64_t i = 0; i < size; i += kLanes)
           for (int64_t k = begin; k < end; ++k)
-            store_left(Vec::load_tail(a.src + a.offset[k] + first + i, clamp(size - i)), part + k * size + i, size - i);
+            store_left(Vec::load_tail(a.src + a.offset[k] + first + i, lanes_of<Vec>(size - i)), part + k * size + i,
+                       size - i);
         first += size;
       }
     }

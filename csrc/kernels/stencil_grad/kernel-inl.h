@@ -23,8 +23,6 @@ struct StencilGradTile {
   static constexpr int kRows = KH == 1 ? 1 : kStencilGradRows;
   static_assert(KH * KW + kRows + 2 <= Vec::kRegisters, "the tile spills");
 
-  static CONVEXT_INLINE int64_t clamp(int64_t i) { return i < 0 ? 0 : i < kLanes ? i : kLanes; }
-
   // Every kStep-th number from p on; those inside the masks, one for each vector that is read.
   template <int kStep, bool kEdge>
   static CONVEXT_INLINE Vec load(const T* p, const Mask (&inside)[kStep]) {
@@ -78,7 +76,7 @@ struct StencilGradTile {
       if (rows_inside && column >= 0 && column + reach <= args.width && j + kLanes <= args.columns)
         add_tile<R, kStep, false>(sum, args, x, row, column, y + j, kLanes);
       else
-        add_tile<R, kStep, true>(sum, args, x, row, column, y + j, clamp(args.columns - j));
+        add_tile<R, kStep, true>(sum, args, x, row, column, y + j, lanes_of<Vec>(args.columns - j));
     }
   }
 

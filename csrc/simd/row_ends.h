@@ -1,7 +1,13 @@
-// Stores that end where a row does.
+// Where a row ends: how many lanes it fills, and stores that go no further.
 #pragma once
 
 namespace {
+
+// How many lanes of a vector `left` numbers fill; none if it is negative.
+template <typename Vec>
+CONVEXT_INLINE int64_t lanes_of(int64_t left) {
+  return left < 0 ? 0 : left < Vec::kLanes ? left : Vec::kLanes;
+}
 
 // As many lanes as there is room for: `left` numbers, or none.
 template <typename Vec>
