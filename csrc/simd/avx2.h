@@ -42,7 +42,20 @@ struct F32 {
     return {_mm256_maskload_ps(p, _mm256_andnot_si256(mask(from), mask(to)))};
   }
   CONVEXT_INLINE void store(T* p) const { _mm256_storeu_ps(p, v); }
-  CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm256_maskstore_ps(p, mask(n), v); }
+  // In parts: AMD's processors take some 20 cycles for a masked store (Zen 4: 5.5 ns, these parts 2.4).
+  CONVEXT_INLINE void store_tail(T* p, int64_t n) const {
+    if (n >= kLanes) return store(p);
+    __m128 part = _mm256_castps256_ps128(v);
+    if ((n & 4) != 0) {
+      _mm_storeu_ps(p, part);
+      part = _mm256_extractf128_ps(v, 1), p += 4;
+    }
+    if ((n & 2) != 0) {
+      _mm_storel_pi(reinterpret_cast<__m64*>(p), part);
+      part = _mm_movehl_ps(part, part), p += 2;
+    }
+    if ((n & 1) != 0) _mm_store_ss(p, part);
+  }
   CONVEXT_INLINE void keep() { asm("" : "+x"(v)); }
   static CONVEXT_INLINE F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
@@ -121,7 +134,15 @@ struct F64 {
     return {_mm256_maskload_pd(p, _mm256_andnot_si256(mask(from), mask(to)))};
   }
   CONVEXT_INLINE void store(T* p) const { _mm256_storeu_pd(p, v); }
-  CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm256_maskstore_pd(p, mask(n), v); }
+  CONVEXT_INLINE void store_tail(T* p, int64_t n) const {
+    if (n >= kLanes) return store(p);
+    __m128d part = _mm256_castpd256_pd128(v);
+    if ((n & 2) != 0) {
+      _mm_storeu_pd(p, part);
+      part = _mm256_extractf128_pd(v, 1), p += 2;
+    }
+    if ((n & 1) != 0) _mm_store_sd(p, part);
+  }
   CONVEXT_INLINE void keep() { asm("" : "+x"(v)); }
   static CONVEXT_INLINE F64 add(F64 a, F64 b) { return {_mm256_add_pd(a.v, b.v)}; }
   static CONVEXT_INLINE F64 sub(F64 a, F64 b) { return {_mm256_sub_pd(a.v, b.v)}; }
