@@ -246,15 +246,17 @@ def test_cut_rows(kernel: Kernel, side: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("kernel", kernels("sum_row"))
-def test_sum_row(kernel: Kernel, side: str) -> None:
+@pytest.mark.parametrize("kernel", kernels("sum_rows"))
+def test_sum_rows(kernel: Kernel, side: str) -> None:
     rng = np.random.default_rng(0)
     for count in range(8 * kernel.lanes + 2):  # four vectors at a time
+        rows, pitch = 1 + count % 3, count + int(rng.integers(3))
         # float32 holds such numbers, but not their sums.
-        src = guarded((rng.integers(-4, 5, count) + rng.integers(2) * 2**23).astype(kernel.dtype), side)
+        numbers = rng.integers(-4, 5, (rows - 1) * pitch + count) + rng.integers(2) * 2**23
+        src = guarded(numbers.astype(kernel.dtype), side)
         total = guarded(np.full(1, np.nan), side)
-        kernel.run(src=src, count=count, sum=total)
-        assert total[0] == src.sum(dtype=np.float64)
+        kernel.run(src=src, count=count, rows=rows, src_pitch=pitch, sum=total)
+        assert total[0] == sum(src[r * pitch :][:count].sum(dtype=np.float64) for r in range(rows))
 
 
 TAP = np.dtype([(field, np.int64) for field in ("offset", "begin", "end")])

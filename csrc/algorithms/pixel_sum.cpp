@@ -173,9 +173,9 @@ class PixelSum {
       }
     }
     if (bias == nullptr || ic0 > 0) return;
-    for (int64_t i = 0; i < px.images; ++i)
-      for (int64_t oc = 0; oc < ocg_; ++oc)
-        bias[g * ocg_ + oc] += row_kernels_.sum(output + (i * p_.oc + oc) * p_.output_pixels(), px.rows * px.cols);
+    for (int64_t oc = 0; oc < ocg_; ++oc)
+      bias[g * ocg_ + oc] +=
+          row_kernels_.sum(output + oc * p_.output_pixels(), px.rows * px.cols, px.images, p_.oc * p_.output_pixels());
   }
 
   const ConvProblem& p_;

@@ -55,7 +55,7 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   add("copy_rows", 1, lanes, run_copy_rows<T>, rows<T>(isa).copy);
   add("interleave_rows", 1, lanes, run_interleave_rows<T>, rows<T>(isa).interleave);
   add("cut_rows", 1, lanes, run_cut_rows<T>, rows<T>(isa).cut);
-  add("sum_row", 1, lanes, run_sum_row<T>, rows<T>(isa).sum);
+  add("sum_rows", 1, lanes, run_sum_rows<T>, rows<T>(isa).sum);
   add("fold", fold<T>(isa).vectors, lanes, run_fold<T>, fold<T>(isa).fn);
   add("transpose", lanes, lanes, run_transpose<T, int64_t>, transposes<T>(isa).block);
   add("transpose_scatter", lanes, lanes, run_transpose<T, const int64_t*>, transposes<T>(isa).scatter);

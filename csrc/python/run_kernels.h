@@ -174,12 +174,13 @@ void run_cut_rows(void (*fn)(const CutRowsArgs<T>&), const Fields& fields) {
 }
 
 template <typename T>
-void run_sum_row(double (*fn)(const T*, int64_t), const Fields& fields) {
+void run_sum_rows(double (*fn)(const T*, int64_t, int64_t, int64_t), const Fields& fields) {
   const T* src = nullptr;
-  int64_t count = 0;
+  int64_t count = 0, rows = 0, src_pitch = 0;
   double* sum = nullptr;
   fields.get("src", src), fields.get("count", count), fields.get("sum", sum);
-  *sum = fn(src, count);
+  fields.get("rows", rows), fields.get("src_pitch", src_pitch);
+  *sum = fn(src, count, rows, src_pitch);
 }
 
 // Place: the stride of the columns (TransposeFn) or an array of where they go (TransposeScatterFn).

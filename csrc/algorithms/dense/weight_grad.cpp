@@ -341,7 +341,7 @@ class WeightGrad {
   void add_bias(const PixelBlock& px, const T* output, int64_t first, int64_t last, double* sums) const {
     each_line(px, [&](int64_t image, int64_t at, int64_t count, int64_t) {
       for (int64_t c = first; c < last; ++c)
-        sums[c] += row_kernels_.sum(output + (image * bias_channels() + c) * p_.output_pixels() + at, count);
+        sums[c] += row_kernels_.sum(output + (image * bias_channels() + c) * p_.output_pixels() + at, count, 1, 0);
     });
   }
 

@@ -52,7 +52,7 @@ class LineWeightGrad {
         for (int64_t oc = first; oc < first + m; ++oc) add_block(px, g, groups.length(gi), oc, o, weight);
         if (bias == nullptr) continue;
         for (int64_t oc = first; oc < last; ++oc)
-          for (int64_t n = px.n0; n < px.n0 + px.images; ++n) bias[oc] += rows_.sum(output(n, oc, px, o), px.cols);
+          bias[oc] += rows_.sum(output(px.n0, oc, px, o), px.cols, px.images, p_.oc * p_.ow);
       }
     });
     add_chunks(sums.first, sums.others, sums.count, chunks.parts, sums.count);

@@ -114,10 +114,7 @@ class PlaneWeightGrad {
   }
 
   double sum_output(const PixelBlock& px, int64_t oc, const Operands& o) const {
-    double sum = 0;
-    for (int64_t i = 0; i < px.images; ++i)
-      sum += rows_.sum(output(px, oc, o) + i * p_.oc * p_.output_pixels(), px.rows * px.cols);
-    return sum;
+    return rows_.sum(output(px, oc, o), px.rows * px.cols, px.images, p_.oc * p_.output_pixels());
   }
 
   const T* output(const PixelBlock& px, int64_t oc, const Operands& o) const {

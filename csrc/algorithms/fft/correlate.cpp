@@ -191,7 +191,7 @@ class FftCorrelate {
       T* y = o.destination + s.place[i];
       const int64_t length = s_.cuts.length(cut);
       if (length > shortest) y[shortest] = lanes[shortest * s_.per_block + i];
-      if (!std::isfinite(rows_.sum(y, length))) sum_directly(g, m, row, s_.cuts.begin(cut), length, o, y);
+      if (!std::isfinite(rows_.sum(y, length, 1, 0))) sum_directly(g, m, row, s_.cuts.begin(cut), length, o, y);
     });
   }
 

@@ -165,7 +165,8 @@ class FftWeightGrad {
         fft_.backward(lanes, s_.points, shared.roots);
         T* w = weights + ((t.g * ocg_ + t.m0 + i) * icg_ + ic) * p_.kw + s_.parts.begin(part);
         for (int64_t tap = 0; tap < s_.parts.length(part); ++tap)
-          w[tap] = static_cast<T>(rows_.sum(lanes + tap * s_.per_block, fft_.lanes) / static_cast<double>(s_.points));
+          w[tap] =
+              static_cast<T>(rows_.sum(lanes + tap * s_.per_block, fft_.lanes, 1, 0) / static_cast<double>(s_.points));
       }
   }
 
@@ -176,7 +177,7 @@ class FftWeightGrad {
     T* w = o.written<T>(o.weight) + at;
     std::copy_n(shared.weights + at, p_.kw, w);
     add_chunks(w, shared.weights + p_.weight_count() + at, p_.weight_count(), blocks_.chunks, p_.kw);
-    if (!std::isfinite(rows_.sum(w, p_.kw))) sum_directly(oc, ic, o, w);
+    if (!std::isfinite(rows_.sum(w, p_.kw, 1, 0))) sum_directly(oc, ic, o, w);
   }
 
   void sum_directly(int64_t oc, int64_t ic, const Operands& o, T* w) const {
@@ -193,10 +194,8 @@ class FftWeightGrad {
   }
 
   T sum_of_output(int64_t oc, const Operands& o) const {
-    double sum = 0;
-    for (int64_t n = 0; n < p_.n; ++n)
-      sum += rows_.sum(static_cast<const T*>(o.output) + (n * p_.oc + oc) * p_.output_pixels(), p_.output_pixels());
-    return static_cast<T>(sum);
+    const int64_t pixels = p_.output_pixels();
+    return static_cast<T>(rows_.sum(static_cast<const T*>(o.output) + oc * pixels, pixels, p_.n, p_.oc * pixels));
   }
 
   const ConvProblem& p_;

@@ -347,10 +347,8 @@ class WinogradWeightGrad {
   void sum_output(const T* output, T* bias, int threads) const {
     if (p_.output_layout == Layout::kChannelsFirst)
       return parallel_for(threads, p_.oc, [&](int64_t oc, int) {
-        double sum = 0;
-        for (int64_t n = 0; n < p_.n; ++n)
-          sum += rows_.sum(output + (n * p_.oc + oc) * p_.output_pixels(), p_.output_pixels());
-        bias[oc] = static_cast<T>(sum);
+        const int64_t pixels = p_.output_pixels();
+        bias[oc] = static_cast<T>(rows_.sum(output + oc * pixels, pixels, p_.n, p_.oc * pixels));
       });
     constexpr int64_t kChannels = 16;  // a cache line
     parallel_for(threads, ceil_div(p_.oc, kChannels), [&](int64_t task, int) {

@@ -207,14 +207,18 @@ struct Rows {
     }
   }
 
-  static double sum(const T* src, int64_t count) {
+  static double sum(const T* src, int64_t count, int64_t rows, int64_t src_pitch) {
     F64 sums[4] = {F64::zero(), F64::zero(), F64::zero(), F64::zero()};
-    int64_t i = 0;
-    for (; i + 4 * kLanes <= count; i += 4 * kLanes)
+    for (int64_t r = 0; r < rows; ++r, src += src_pitch) {
+      int64_t i = 0;
+      for (; i + 4 * kLanes <= count; i += 4 * kLanes)
 #pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) add_wide(sums[v], Vec::load(src + i + v * kLanes));
-    for (; i + kLanes <= count; i += kLanes) add_wide(sums[0], Vec::load(src + i));
-    if (i < count) add_wide(sums[1], Vec::load_tail(src + i, count - i));
+        for (int v = 0; v < 4; ++v) add_wide(sums[v], Vec::load(src + i + v * kLanes));
+#pragma GCC unroll 3
+      for (int v = 0; v < 3; ++v)
+        if (i + kLanes <= count) add_wide(sums[v], Vec::load(src + i)), i += kLanes;
+      if (i < count) add_wide(sums[3], Vec::load_tail(src + i, count - i));
+    }
     return F64::add(F64::add(sums[0], sums[1]), F64::add(sums[2], sums[3])).sum();
   }
 

@@ -8,7 +8,8 @@
 //                where i * phases + p < count
 //   cut          dst[first * steps + k * length + r] = src[offset[k] + first + r]    k < steps, r < length
 //                for each of the `parts` parts [first, first + length) of [0, count); sizes differ by 1 at most
-//   sum          src[0] + ... + src[count - 1], added in double: a bias gradient is as long a sum as there is
+//   sum          sum over r < rows, i < count   src[r * src_pitch + i]
+//                added in double: a bias gradient is as long a sum as there is
 //
 // Only the rows of the formulas are read, exactly their numbers are written; nothing needs alignment; no overlap.
 // Steps and phases of 1, 2, 4, 8 go by vectors: copies of several phases read a row once and unzip it. Wider steps with
@@ -52,7 +53,7 @@ struct RowKernels {
   void (*copy)(const CopyRowsArgs<T>&);
   void (*interleave)(const InterleaveRowsArgs<T>&);
   void (*cut)(const CutRowsArgs<T>&);
-  double (*sum)(const T* src, int64_t count);
+  double (*sum)(const T* src, int64_t count, int64_t rows, int64_t src_pitch);
 };
 
 struct RowTable {
