@@ -42,8 +42,9 @@ class PixelCorrelation {
     b.images = EvenSplit::of_at_most(c_.n, b.images).largest();
 
     const int64_t pixels = b.images * b.rows * b.cols, read = by_tap_ ? pixels : b.images * panel(b, 1).size();
-    const int64_t fit =
-        (copies() ? kCopyBytes : kL2Bytes / 2) / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, read));
+    const int64_t fit = product_.in_place() ? kMaxInPlaceSteps / taps
+                                            : (by_tap_ ? kL2Bytes / 2 : kCopyBytes) /
+                                                  (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, read));
     b.k = EvenSplit::of_at_most(c_.k, std::max({fit, ceil_div(kMaxSteps, by_tap_ ? 1 : taps), kMinChannels})).largest();
     const bool adjoin = b.cols == product_.all_w.out && product_.phases() == 1 && !leaves_out_taps();
     const Tile tile = best_tile(tiles_, false, adjoin ? pixels : b.cols, vectors());
@@ -97,6 +98,9 @@ class PixelCorrelation {
   static constexpr int64_t kManyChannels = 96;
   // Only edges are copied, so they need not stay in L2: that would take fewer channels a block, and more sums.
   static constexpr int64_t kCopyBytes = 1 << 20;
+  // Pixels that are read where they lie are read whole, not some channels of all and then the next: prefetchers follow
+  // what runs on, and whole patches do (2x2 and 4x4 of 96 x1.1 to x1.2). This bounds the list of steps.
+  static constexpr int64_t kMaxInPlaceSteps = 1 << 16;
   static constexpr int64_t kMinSteps = 32, kMaxSteps = sizeof(T) == 4 ? 144 : 72;
 
   // Where a block's steps read, and from which pixels on.
