@@ -156,9 +156,11 @@ PIXELS_TIMES_CHANNELS = [
     conv2d(100, 18, (7, 8), (3, 3), padding=SAME, n=2),  # summed by tap
     conv2d(18, 100, (7, 8), (3, 3), stride=(2, 2), padding=SAME, n=2),
     conv2d(50, 50, (9, 10), (3, 3), dilation=(6, 7), padding=((6, 6), (7, 7))),  # taps that are left out
+    conv2d(18, 18, (24, 20), (3, 3), dilation=(16, 9), padding=((16, 16), (9, 9)), n=2),  # in whole blocks
     conv2d(3, 20, (8, 12), (4, 4), stride=(4, 4), n=2),  # pixels that are one
     conv2d(20, 20, (16, 16), (8, 8), stride=(8, 8), n=2),
     conv2d(129, 128, (5, 5), (3, 3), padding=SAME),  # input channels in blocks
+    conv2d(16500, 2, (2, 4), (2, 2), stride=(2, 2)),  # in blocks though nothing is copied
 ]
 
 

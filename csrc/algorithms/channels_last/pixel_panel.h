@@ -51,6 +51,21 @@ class PixelPanel {
         for (int64_t c = 0; c < b.cols; ++c) offset[c] = row + c * column_;
       }
   }
+  // Likewise, only of those for which a tap reads the source, and where they lie in another panel. Returns how many.
+  int64_t list_inside(const PixelBlock& b, int64_t tap_h, int64_t tap_w, int64_t* offset, const PixelPanel& other,
+                      int64_t* in_other) const {
+    const auto inside = [](const Axis& axis, int64_t tap, int64_t o) {
+      const int64_t at = o * axis.stride + axis.offset(tap);
+      return at >= 0 && at < axis.in;
+    };
+    int64_t count = 0;
+    for (int64_t i = 0; i < b.images; ++i)
+      for (int64_t r = 0; r < b.rows; ++r)
+        for (int64_t c = 0; c < b.cols && inside(h_, tap_h, b.r0 + r); ++c)
+          if (inside(w_, tap_w, b.c0 + c))
+            offset[count] = pixel_offset(i, r, c), in_other[count++] = other.pixel_offset(i, r, c);
+    return count;
+  }
   // Numbers of an image.
   int64_t size() const { return image_; }
 

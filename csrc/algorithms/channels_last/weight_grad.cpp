@@ -6,7 +6,8 @@
 // the lanes the sums are in the gradient's order; with output channels, for few input channels (stems), they are
 // transposed in the end. A task sums some blocks of pixels, each for all of its channels before the next, so
 // that memory is met in the order in which it lies, and asks for the next block. A slice of the lanes' image is
-// copied, so that what a tile reads stays in L1.
+// copied, so that what a tile reads stays in L1. Where taps read much padding, pixels for which they do are left out.
+#include "algorithms/axis_cut.h"
 #include "algorithms/channels_last/asked_pixels.h"
 #include "algorithms/channels_last/channels_last.h"
 #include "algorithms/channels_last/pixel_panel.h"
@@ -36,7 +37,8 @@ class PixelWeightGrad {
         row_(input_in_lanes_ ? output_ : input_),
         lane_(input_in_lanes_ ? input_ : output_),
         row_channels_(row_.channels / p_.g),
-        lane_channels_(lane_.channels / p_.g) {}
+        lane_channels_(lane_.channels / p_.g),
+        leaves_out_(!spread() && much_padding(p_.padding_mode, lane_.h, lane_.w)) {}
 
   PixelWeightGrad(const PixelWeightGrad&) = delete;
 
@@ -180,7 +182,7 @@ class PixelWeightGrad {
 
   // Are the rows of tiles adjoining numbers of pixels that adjoin too? (A block is of whole rows, or of one.)
   bool strided() const {
-    return row_.taps() == 1 && row_.in_place() && row_.h.in == row_.h.out && row_.w.in == row_.w.out;
+    return !leaves_out_ && row_.taps() == 1 && row_.in_place() && row_.h.in == row_.h.out && row_.w.in == row_.w.out;
   }
 
   PixelImages<T> row_images(const Operands& o) const { return row_.images(input_in_lanes_ ? o.output : o.input); }
@@ -277,6 +279,8 @@ class PixelWeightGrad {
       for (int64_t tw = 0; tw < lane_.w.taps; ++tw) {
         args.b = b + lanes.tap_offset(th, tw);
         if (spread()) args.b = gather(args.b, lanes, px, columns, s);
+        if (leaves_out_) args.steps = lanes.list_inside(px, th, tw, s.b_offset, row_.in_place_panel(), s.a_offset);
+        if (args.steps == 0 && start == Start::kAdd) continue;
         multiply(args, a, channels * row_.taps(), c + j0 + (th * lane_.w.taps + tw) * lane_channels_, nv, next, s);
       }
   }
@@ -381,6 +385,7 @@ class PixelWeightGrad {
   const bool input_in_lanes_;
   const Side &row_, &lane_;  // broadcast, and in the lanes
   const int64_t row_channels_, lane_channels_;
+  const bool leaves_out_;  // pixels for which a tap reads padding
 };
 
 }  // namespace
