@@ -9,13 +9,13 @@
 namespace convext {
 
 extern const Algorithm kPointwise, kGroupedPixels, kDepthwiseLines, kDepthwiseRows, kDepthwiseChannels, kDepthwise,
-    kFft, kGrouped, kKn2row, kWinograd, kJointPhases, kDense, kChannelsLast, kReference;
+    kFft, kGrouped, kFewPixels, kKn2row, kWinograd, kJointPhases, kDense, kChannelsLast, kReference;
 
 namespace {
 constexpr const Algorithm* kAlgorithms[] = {
-    &kFft,         &kGroupedPixels, &kDepthwiseLines, &kDepthwiseRows, &kDepthwiseChannels,
-    &kDepthwise,   &kGrouped,       &kPointwise,      &kKn2row,        &kWinograd,
-    &kJointPhases, &kDense,         &kChannelsLast,   &kReference,
+    &kFft,       &kGroupedPixels, &kDepthwiseLines, &kDepthwiseRows, &kDepthwiseChannels,
+    &kDepthwise, &kGrouped,       &kFewPixels,      &kPointwise,     &kKn2row,
+    &kWinograd,  &kJointPhases,   &kDense,          &kChannelsLast,  &kReference,
 };
 
 Plan plan_with(const Algorithm& a, const ConvProblem& problem, const Policy& policy) {

@@ -121,6 +121,7 @@ WIDE_DILATION = [
 
 # Large enough to be cut: sums in chunks of pixels, planes, dilated images and patches in blocks.
 SEVERAL_BLOCKS = [
+    conv2d(200, 210, (5, 7), (1, 1), g=2, n=3),
     conv2d(40, 70, (17, 19), (1, 1), n=3),
     conv2d(40, 70, (17, 19), (3, 3), padding=SAME, n=3),
     conv1d(2, 4, 2500, 20, g=2, padding=(19, 0), n=6),
