@@ -44,15 +44,20 @@ struct F32 {
   static CONVEXT_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
   static CONVEXT_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
   static CONVEXT_INLINE F32 fms(F32 a, F32 b, F32 c) { return {_mm512_fmsub_ps(a.v, b.v, c.v)}; }
-  // See scalar.h. One two-source permute each: an index of 16 or more takes from b.
+  // See scalar.h. Within 128 bits by one plain shuffle each; farther by a two-source permute: an index of 16 or more
+  // takes from b.
   template <int D>
   static CONVEXT_INLINE F32 merge_low(F32 a, F32 b) {
+    if constexpr (D == 1) return {_mm512_mask_moveldup_ps(a.v, 0xaaaa, b.v)};
+    if constexpr (D == 2) return {_mm512_shuffle_ps(a.v, b.v, 0x44)};
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __mmask16 odd = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(D));
     return {_mm512_permutex2var_ps(a.v, _mm512_mask_add_epi32(lane, odd, lane, _mm512_set1_epi32(16 - D)), b.v)};
   }
   template <int D>
   static CONVEXT_INLINE F32 merge_high(F32 a, F32 b) {
+    if constexpr (D == 1) return {_mm512_mask_movehdup_ps(b.v, 0x5555, a.v)};
+    if constexpr (D == 2) return {_mm512_shuffle_ps(a.v, b.v, 0xee)};
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __mmask16 odd = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(D));
     return {_mm512_permutex2var_ps(
@@ -131,12 +136,14 @@ struct F64 {
   static CONVEXT_INLINE F64 fms(F64 a, F64 b, F64 c) { return {_mm512_fmsub_pd(a.v, b.v, c.v)}; }
   template <int D>
   static CONVEXT_INLINE F64 merge_low(F64 a, F64 b) {
+    if constexpr (D == 1) return {_mm512_unpacklo_pd(a.v, b.v)};
     const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
     const __mmask8 odd = _mm512_test_epi64_mask(lane, _mm512_set1_epi64(D));
     return {_mm512_permutex2var_pd(a.v, _mm512_mask_add_epi64(lane, odd, lane, _mm512_set1_epi64(8 - D)), b.v)};
   }
   template <int D>
   static CONVEXT_INLINE F64 merge_high(F64 a, F64 b) {
+    if constexpr (D == 1) return {_mm512_unpackhi_pd(a.v, b.v)};
     const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
     const __mmask8 odd = _mm512_test_epi64_mask(lane, _mm512_set1_epi64(D));
     return {_mm512_permutex2var_pd(
