@@ -41,7 +41,7 @@ ZERO, ROW_BIAS, COLUMN_BIAS, ADD = range(4)
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("kernel", kernels("outer_product_packed"))
+@pytest.mark.parametrize("kernel", kernels("outer_product_packed", "outer_product_keeping"))
 def test_outer_product_packed(kernel: Kernel, side: str) -> None:
     rng = np.random.default_rng(0)
     for columns in tails(kernel):
@@ -57,18 +57,20 @@ def test_outer_product_packed(kernel: Kernel, side: str) -> None:
             want = first + sum(
                 (np.outer(a[k], b[b_offset[k] :][:columns]) for k in range(steps)), np.zeros(c.shape)
             )
+            keeps = "keeping" in kernel.name
+            kept = nans(kernel, side, steps, kernel.nr + keeps * columns % 3)
             kernel.run(
-                a=a,
-                b=b,
-                b_offset=b_offset,
-                steps=steps,
-                c=c,
-                c_stride=columns,
-                columns=columns,
-                start=start,
-                bias=bias,
-            )
+                a=a, b=b, b_offset=b_offset, steps=steps,
+                c=c, c_stride=columns, columns=columns, start=start, bias=bias,
+                kept=kept, kept_pitch=kept.shape[1],
+            )  # fmt: skip
             np.testing.assert_array_equal(c, want)
+            if keeps:
+                want = np.full(kept.shape, np.nan)
+                want[:, : kernel.nr] = 0
+                for k, j in enumerate(b_offset):
+                    want[k, :columns] = b[j:][:columns]
+                np.testing.assert_array_equal(kept, want)
 
 
 @pytest.mark.parametrize("side", SIDES)

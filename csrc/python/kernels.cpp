@@ -32,6 +32,7 @@ void add_kernels_of(Isa isa, std::vector<Kernel>& list) {
   for (int nv = 1; nv <= kOuterProductMaxNv; ++nv)
     for (int mr = 1; mr <= kOuterProductMaxMr; ++mr) {
       add("outer_product_packed", mr, nv * outer.lanes, run_outer_product<T>, outer.packed[nv - 1][mr - 1]);
+      add("outer_product_keeping", mr, nv * outer.lanes, run_outer_product<T>, outer.keeping[nv - 1][mr - 1]);
       add("outer_product_rows", mr, nv * outer.lanes, run_outer_product<T>, outer.rows[nv - 1][mr - 1]);
       add("outer_product_strided", mr, nv * outer.lanes, run_outer_product<T>, outer.strided[nv - 1][mr - 1]);
     }

@@ -45,6 +45,7 @@ void run_outer_product(OuterProductFn<T> fn, const Fields& fields) {
   fields.get("c", args.c), fields.get("c_stride", args.c_stride), fields.get("columns", args.columns);
   fields.get("start", start), fields.get("bias", args.bias);
   fields.get("a_row", args.a_row), fields.get("a_step", args.a_step);
+  fields.get("kept", args.kept), fields.get("kept_pitch", args.kept_pitch);
   fields.get("next", args.next), fields.get("next_offset", args.next_offset);
   args.rows = rows.data();
   args.start = static_cast<Start>(start);

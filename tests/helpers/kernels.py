@@ -33,10 +33,10 @@ class Kernel:
         _C.run_kernel(self.name, plain)
 
 
-def kernels(shape: str) -> list[object]:
-    """The kernels of a shape, as parameters of a test."""
-    names = [name for name in _C.kernels() if Kernel(name).shape == shape]
-    assert names, f"no {shape} kernel"
+def kernels(*shapes: str) -> list[object]:
+    """The kernels of the shapes, as parameters of a test."""
+    names = [name for name in _C.kernels() if Kernel(name).shape in shapes]
+    assert {Kernel(name).shape for name in names} == set(shapes), f"{shapes}: not all exist"
     return [pytest.param(Kernel(name), id=name) for name in names]
 
 

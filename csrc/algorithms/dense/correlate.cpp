@@ -181,6 +181,7 @@ class Correlate {
   bool in_place() const { return blocks_.arrangement == Arrangement::kInPlace; }
   // Do tiles ask for the source that the next columns read? (AVX2, whose columns take 1.5 cache lines: x0.9 to x1.07.)
   bool asks_ahead() const { return in_place() && blocks_.packed_weights && isa_ == Isa::kAvx512; }
+  bool keeps() const { return Product<T>::keeps(tiles_, blocks_, blocks_.m); }
 
   // Has each source channel a block of weights to itself?
   bool reads_all_taps() const {
@@ -196,8 +197,8 @@ class Correlate {
   int64_t result_count() const { return block_channels(c_, blocks_) * result_row(); }
 
   struct Scratch {
-    int64_t *a_offset, *b_offset, *taps;  // taps: of each phase along w
-    T *result, *bias, *weights, *unused, *panel;
+    int64_t *a_offset, *b_offset, *kept_offset, *taps;  // taps: of each phase along w
+    T *result, *bias, *weights, *unused, *panel, *kept;
     size_t bytes;
     Scratch(const Correlate& s, std::byte* memory) {
       const Correlation& c = s.c_;
@@ -212,6 +213,7 @@ class Correlate {
       ScratchAllocator take(memory);
       a_offset = take.array<int64_t>(std::max<int64_t>(s.blocks_.k, 2) * c.taps());
       b_offset = take.array<int64_t>(s.blocks_.k * c.taps());
+      kept_offset = take.array<int64_t>(s.keeps() ? s.blocks_.k * c.taps() : 0);
       taps = take.array<int64_t>(c.phases_w);
       result = take.array<T>(s.gathered() ? c.phases_w * s.result_count() : 0);
       bias = take.array<T>(s.shuffled() ? block_channels(c, s.blocks_) : 0);
@@ -220,6 +222,7 @@ class Correlate {
                                   : 0);
       unused = take.array<T>(kOuterProductMaxMr);
       panel = take.array<T>(s.in_place() ? 0 : panel_pitch * s.blocks_.k);
+      kept = take.array<T>(s.keeps() ? s.blocks_.k * c.taps() * s.blocks_.nv * s.tiles_.lanes : 0);
       bytes = take.bytes();
     }
   };
@@ -243,6 +246,7 @@ class Correlate {
     product.c_stride = gathered() ? result_row() : c_.out_pixels();
     product.c_line = gathered() ? t.cols.length : c_.out_w;
     product.b = s.panel, product.asks_ahead = asks_ahead();
+    if (keeps()) product.kept = s.kept, product.kept_offset = s.kept_offset;
     for (int64_t i = t.first_group, images = 0; i < t.last_group; ++i) {
       const Group group = grid.group(i);
       if (group.images != images) {

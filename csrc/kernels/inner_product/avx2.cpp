@@ -10,7 +10,7 @@ constexpr InnerProductTiles<typename Vec::T> tiles() {
   add_tiles<Vec, 1, 12>(t);
   add_tiles<Vec, 2, 6>(t);
   add_tiles<Vec, 3, 4>(t);
-  add_tiles<Vec, 4, 2>(t);
+  add_tiles<Vec, 4, 3>(t);
   return t;
 }
 }  // namespace

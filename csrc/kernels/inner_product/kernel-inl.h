@@ -1,7 +1,7 @@
 // The body of every inner-product tile; inner_product.h has the contract.
 //
-// Register budget: MR * NR accumulators, MR vectors of A and one of B. Loads: MR + NR a step for MR * NR
-// FMA, so 4x6 is FMA-bound and 1x9 load-bound (and a load that crosses a cache line counts twice).
+// Register budget: MR * NR accumulators, the vectors of the side of fewer rows and one of the other. Loads: MR + NR a
+// step for MR * NR FMA, so 4x6 is FMA-bound and 1x9 load-bound (and a load that crosses a cache line counts twice).
 #pragma once
 
 #include "kernels/inner_product/inner_product.h"
@@ -14,19 +14,26 @@ using convext::InnerProductTiles;
 template <typename Vec, int MR, int NR>
 struct InnerProductTile {
   using T = typename Vec::T;
-  static_assert(MR * NR + MR + 1 <= Vec::kRegisters, "the tile spills");
+  static_assert(MR * NR + (MR < NR ? MR : NR) + 1 <= Vec::kRegisters, "the tile spills");
 
   template <typename Load>
   static CONVEXT_INLINE void step(Vec (&acc)[MR][NR], const T* const (&a)[MR], const T* const (&b)[NR],
                                   const Load& load) {
-    Vec av[MR];
+    // The side of fewer rows stays in registers.
+    constexpr bool kHoldsA = MR <= NR;
+    constexpr int kHeld = kHoldsA ? MR : NR, kRead = kHoldsA ? NR : MR;
+    const T *const *held = kHoldsA ? a : b, *const *read = kHoldsA ? b : a;
+    Vec x[kHeld];
 #pragma GCC unroll 4
-    for (int r = 0; r < MR; ++r) av[r] = load(a[r]);
+    for (int i = 0; i < kHeld; ++i) x[i] = load(held[i]);
 #pragma GCC unroll 16
-    for (int j = 0; j < NR; ++j) {
-      const Vec bv = load(b[j]);
+    for (int j = 0; j < kRead; ++j) {
+      const Vec y = load(read[j]);
 #pragma GCC unroll 4
-      for (int r = 0; r < MR; ++r) acc[r][j] = Vec::fma(av[r], bv, acc[r][j]);
+      for (int i = 0; i < kHeld; ++i) {
+        Vec& sum = kHoldsA ? acc[i][j] : acc[j][i];
+        sum = Vec::fma(x[i], y, sum);
+      }
     }
   }
 

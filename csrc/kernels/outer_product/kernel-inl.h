@@ -30,6 +30,23 @@ struct Packed {
   CONVEXT_INLINE void step() { a += MR; }
 };
 
+// What it reads of B it writes side by side: stores are what a tile has to spare.
+template <typename Vec, int MR>
+struct Keeping : Packed<Vec, MR> {
+  using T = typename Vec::T;
+  T* kept;
+  int64_t pitch;
+
+  explicit CONVEXT_INLINE Keeping(const OuterProductArgs<T>& args)
+      : Packed<Vec, MR>(args), kept(args.kept), pitch(args.kept_pitch) {}
+  template <int NV>
+  CONVEXT_INLINE void keep(const Vec (&b)[NV]) {
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) b[v].store(kept + v * Vec::kLanes);
+    kept += pitch;
+  }
+};
+
 template <typename Vec, int MR>
 struct Rows {
   using T = typename Vec::T;
@@ -117,6 +134,7 @@ struct OuterProductTile {
       const T* at_b = args.b + args.b_offset[k];
       load_row<kTail>(b, at_b, tail);
       a.ask(k, at_b);
+      if constexpr (requires { a.keep(b); }) a.keep(b);
 #pragma GCC unroll 16
       for (int r = 0; r < MR; ++r) {
         const Vec ar = Vec::broadcast(a.at(r));
@@ -167,7 +185,10 @@ constexpr void add_tiles(OuterProductTiles<typename Vec::T>& tiles) {
     tiles.max_packed_mr[NV - 1] = kPackedMr;
     tiles.max_rows_mr[NV - 1] = kRowsMr;
   }
-  if constexpr (MR <= kPackedMr) tiles.packed[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, Packed>::run;
+  if constexpr (MR <= kPackedMr) {
+    tiles.packed[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, Packed>::run;
+    if constexpr (!Packed<Vec, MR>::kAsks) tiles.keeping[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, Keeping>::run;
+  }
   if constexpr (MR <= kRowsMr) {
     tiles.rows[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, Rows>::run;
     tiles.strided[NV - 1][MR - 1] = OuterProductTile<Vec, MR, NV, Strided>::run;

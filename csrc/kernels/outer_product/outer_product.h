@@ -11,6 +11,7 @@
 //   C[r][j]  =  start[r][j]  +  sum_{k < steps}  A(r, k) * B[b_offset[k] + j]
 //
 //   packed:   A(r, k) = a[k * MR + r]           weights, rearranged once a call
+//   keeping:  the same; and kept[k * kept_pitch + j] = B[b_offset[k] + j], j < NR, with zeros past `columns`
 //   rows:     A(r, k) = rows[r][a_offset[k]]    numbers read where they lie
 //   strided:  A(r, k) = a[r * a_row + k * a_step]   likewise, of a matrix or its transpose; reads ahead
 //
@@ -31,7 +32,7 @@ enum class Start { kZero, kRowBias, kColumnBias, kAdd };
 
 template <typename T>
 struct OuterProductArgs {
-  const T* a;               // packed, strided
+  const T* a;               // packed, keeping, strided
   const T* const* rows;     // rows only
   const int64_t* a_offset;  // rows only
   int64_t a_row, a_step;    // strided only
@@ -46,6 +47,8 @@ struct OuterProductArgs {
   // packed, of vectors as long as a cache line: each step asks for that of B[b_offset[k] + ahead], which may lie
   // anywhere.
   int64_t ahead = 0;
+  T* kept;             // keeping only: a copy of B, whose rows lie near one another
+  int64_t kept_pitch;  // NR or more
   // strided: each step asks for next[next_offset[k]], which may lie anywhere.
   const T* next;
   const int64_t* next_offset;
@@ -65,6 +68,7 @@ struct OuterProductTiles {
   int max_packed_mr[kOuterProductMaxNv];  // by nv - 1
   int max_rows_mr[kOuterProductMaxNv];
   OuterProductFn<T> packed[kOuterProductMaxNv][kOuterProductMaxMr];
+  OuterProductFn<T> keeping[kOuterProductMaxNv][kOuterProductMaxMr];  // as packed; none where those ask
   OuterProductFn<T> rows[kOuterProductMaxNv][kOuterProductMaxMr];
   OuterProductFn<T> strided[kOuterProductMaxNv][kOuterProductMaxMr];  // as many as of rows
 };
