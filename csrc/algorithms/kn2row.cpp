@@ -105,18 +105,22 @@ class Kn2row {
   };
 
   struct Scratch {
-    int64_t* b_offset;
+    int64_t *b_offset, *kept_offset;
     FoldTap* tap;
-    T* product;
+    T *product, *kept;
     size_t bytes;
     Scratch(const Kn2row& s, std::byte* memory) {
       ScratchAllocator take(memory);
       b_offset = take.array<int64_t>(s.blocks_.k);
+      kept_offset = take.array<int64_t>(s.keeps() ? s.blocks_.k : 0);
       tap = take.array<FoldTap>(s.taps_);
       product = take.array<T>(s.c_.m * s.taps_ * s.pitch(s.block_pixels(s.blocks_)));
+      kept = take.array<T>(s.keeps() ? s.blocks_.k * s.blocks_.nv * s.tiles_.lanes : 0);
       bytes = take.bytes();
     }
   };
+
+  bool keeps() const { return Product<T>::keeps(tiles_, blocks_, c_.m * taps_); }
 
   // What a destination position reads is so many positions apart.
   static int64_t reach(const Axis& axis) { return axis.offset(axis.taps - 1) - axis.offset0; }
@@ -153,6 +157,7 @@ class Kn2row {
     product.b_line = c_.in_w, product.c_line = width;
     product.c = s.product + first, product.c_stride = pitch;
     product.b_offset = s.b_offset, product.asks_ahead = true;
+    if (keeps()) product.kept = s.kept, product.kept_offset = s.kept_offset;
     source += b.read_rows.first * c_.in_w + b.read_cols.first;
     for (int64_t j = 0; j < blocks_.k; ++j) s.b_offset[j] = j * c_.in_pixels();
     EvenSplit::of_at_most(c_.k, blocks_.k).each([&](int64_t k0, int64_t k) {
@@ -196,6 +201,14 @@ const char* supports(const ConvProblem& p) {
   return needs_channels_first(p);
 }
 
+// Input gradients without padding: `dense` multiplies that of the gradient, too; here a number costs as much as some
+// source channels to add up. (Images of 8x8 to 14x14, two threads; AVX-512, AVX2: 5x5, 6 < 16 x1.2, x1.16, 10 < 20
+// x1.7, x1.4, 8 < 32 x1.8, x1.3; 7x7, 6 < 24 x2.5, x2.1; 28x28 x0.88, x0.9. From 16 channels on Winograd is as fast.)
+bool mostly_padding(const Correlation& c) {
+  constexpr int64_t kMaxChannels = 12, kAdd = 10;
+  return c.m <= kMaxChannels && 10 * c.out_pixels() * c.k > 11 * c.in_pixels() * (c.k + kAdd);
+}
+
 // Measured against `dense`, 2 threads, both instruction sets: it wins from 4 m source channels on, and the more
 // destination channels there are, which fill a tile of `dense` too, up to the fewer taps: 49 of two, 25 of three, 9 to
 // 15 of four. (Of five to eight it wins x1.2 to x1.6 on large planes and loses as much on short rows.)
@@ -203,20 +216,21 @@ const char* profitable(const ConvProblem& p, const Policy&) {
   constexpr int64_t kMaxChannels = 4, kMaxTaps = 240;
   const Correlation c(p);
   if (c.taps() == 1) return "a single tap";
+  if (mostly_padding(c)) return nullptr;
   if (c.k <= 4 * c.m) return "few source channels: adding the rows up takes as long as the product";
   return c.m > kMaxChannels || c.m * c.m * c.taps() > kMaxTaps ? "the destination channels fill a tile" : nullptr;
 }
 
 // Blocks compute what their neighbours do too, and what no output reads. (Of 6 source pixels an output it wins x1.1 to
-// x1.6, of 13 it is level, of 2500 it takes 6 times as long.)
+// x1.6, of 13 it is level, of 2500 it takes 6 times as long. A single channel fills a third of a tile of `dense`: with
+// 1.1 columns an output x2.1, with 2.8 x1.2.)
 const char* worthwhile(const Plan& plan) {
-  constexpr double kTwice = 1.5, kUnread = 8;
+  constexpr double kTwice = 1.5, kTwiceOfOne = 3, kUnread = 8;
   const Correlation c(plan.problem);
-  const double columns = Rows::of(plan.problem).cost(plan), images = static_cast<double>(c.n * c.g);
-  if (columns > kTwice * images * static_cast<double>(c.in_pixels()))
-    return "most of a block is what its neighbours compute too";
-  return columns > kUnread * images * static_cast<double>(c.out_pixels()) ? "most of the product would go unread"
-                                                                          : nullptr;
+  const double columns = Rows::of(plan.problem).cost(plan) / static_cast<double>(c.n * c.g),
+               pixels = static_cast<double>(c.m == 1 ? std::max(c.in_pixels(), c.out_pixels()) : c.in_pixels());
+  if (columns > (c.m == 1 ? kTwiceOfOne : kTwice) * pixels) return "most of a block is what its neighbours compute too";
+  return columns > kUnread * static_cast<double>(c.out_pixels()) ? "most of the product would go unread" : nullptr;
 }
 
 }  // namespace

@@ -35,11 +35,16 @@ class PixelSum {
     b.mr = static_cast<int>(EvenSplit::of_at_most(ocg_, kInnerProductMaxMr).largest());
     b.nv = static_cast<int>(EvenSplit::of_at_most(icg_ * p_.taps(), tiles_.max_nr[b.mr - 1]).largest());
 
-    // A copy for each tap along w does away with the masked vectors at the ends of short rows.
+    // A copy for each tap along w does away with the masked vectors at the ends of short rows, if L1 has room for the
+    // rows of a kernel: else each row would be copied again for all blocks that read it.
+    const int64_t l1 = kL1Bytes / static_cast<int64_t>(sizeof(T)), l2 = kL2Bytes / 2 / static_cast<int64_t>(sizeof(T));
     const double lanes = tiles_.lanes, row = static_cast<double>(p_.ow),
                  steps = static_cast<double>(p_.taps() * ocg_) / lanes;
     const double idle = static_cast<double>(ceil_div(p_.ow, tiles_.lanes)) * lanes / row - 1;
-    const bool flat = p_.oh > 1 && idle * steps > kCopyCycles * static_cast<double>(p_.kw - 1);
+    const int64_t copies =
+        PanelShape(h_, w_, std::min(p_.oh, ceil_div(p_.kh, p_.stride_h)), p_.ow, Arrangement::kColumnTaps)
+            .channel_pitch();
+    const bool flat = p_.oh > 1 && idle * steps > kCopyCycles * static_cast<double>(p_.kw - 1) && copies <= l1;
     const bool in_place = moves_nothing(p_);
     b.arrangement = in_place ? Arrangement::kInPlace : flat ? Arrangement::kColumnTaps : Arrangement::kShifts;
 
@@ -47,7 +52,6 @@ class PixelSum {
     const auto plane = [&](int64_t rows, int64_t cols) {
       return rows * cols + (in_place ? cols : PanelShape(h_, w_, rows, cols, b.arrangement).channel_pitch());
     };
-    const int64_t l1 = kL1Bytes / static_cast<int64_t>(sizeof(T)), l2 = kL2Bytes / 2 / static_cast<int64_t>(sizeof(T));
     b.cols = flat ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
     // A block of part of a row has one row, so that its pixels adjoin.
     b.rows = 1;

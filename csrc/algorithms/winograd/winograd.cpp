@@ -2,6 +2,7 @@
 // rounding error.
 #include "algorithms/winograd/winograd.h"
 
+#include "algorithms/axis_cut.h"
 #include "algorithms/correlation.h"
 #include "algorithms/layouts.h"
 #include "algorithms/panel.h"
@@ -51,7 +52,8 @@ double direct_cycles(const ConvProblem& p, Isa isa) {
   const double sums = product(c.m, ceil_div(flat ? h * w : w, tiles.lanes), c.n * c.k * c.taps() * (flat ? 1 : h));
   const int64_t copied_rows = c.n * c.g * c.k * c.phases_h * h * (flat ? ceil_div(c.kernel_w, c.phases_w) : 1);
   const double copies = static_cast<double>(copied_rows) * (kRowCycles + kNumberCycles * static_cast<double>(w));
-  return std::max(kPanels * sums, sums + copies);
+  const bool apart = c.phases_h * c.phases_w == 1 && much_padding(p.padding_mode, c.axis_h(0), c.axis_w(0));
+  return (apart ? cost_of_parts(c.axis_h(0), c.axis_w(0)) : 1) * std::max(kPanels * sums, sums + copies);
 }
 
 const char* profitable(const ConvProblem& p, const Policy&) {
