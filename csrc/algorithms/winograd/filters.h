@@ -97,6 +97,11 @@ class WinogradFilters {
     return (grid_.filter_numbers() * pairs + matrices * slices) * kernels_.lanes;
   }
 
+  static void ask(const T* first, int64_t count) {
+    constexpr int64_t kLine = 64 / sizeof(T);
+    for (int64_t i = 0; i < count; i += kLine) __builtin_prefetch(first + i);
+  }
+
   // [channel][tap][lane] of a vector of destination channels.
   void gather(const T* weight, int64_t k0, int64_t channels, int64_t vector, T* to) const {
     const int64_t lanes = kernels_.lanes, taps = c_.taps(), m0 = m_lanes_.begin(vector),
@@ -115,8 +120,10 @@ class WinogradFilters {
     if (c_.output_pass)
       transpose_(from, c_.weight_m, count, channels * taps, to, lanes);
     else
-      for (int64_t i = 0; i < channels; ++i)
-        transpose_(from + i * c_.weight_k, c_.weight_m, count, taps, to + i * taps * lanes, lanes);
+      for (int64_t i = 0; i < channels; ++i, from += c_.weight_k) {
+        ask(from + lanes * taps, lanes * taps);  // for the next vector: it lies a page or more from the other channels'
+        transpose_(from, c_.weight_m, count, taps, to + i * taps * lanes, lanes);
+      }
   }
 
   const ConvProblem& p_;
