@@ -261,9 +261,10 @@ def row(value: float, low: float, high: float, **changes: object) -> Row:
     return replace(one, **changes)
 
 
+@pytest.mark.parametrize("processor", ("sapphire_rapids", "zen4"))
 @pytest.mark.parametrize("isa", ("avx512", "avx2"))
-def test_recorded_results_can_be_shown(isa: str) -> None:
-    recorded = Results.read_json(Path(summary.__file__).parent / "results" / f"{isa}.json")
+def test_recorded_results_can_be_shown(isa: str, processor: str) -> None:
+    recorded = Results.read_json(Path(summary.__file__).parent / "results" / processor / f"{isa}.json")
     assert recorded.complete and len(recorded.rows) > 1000
 
 
