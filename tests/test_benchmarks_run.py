@@ -102,7 +102,9 @@ def test_the_machine_is_measured_first(folder: Path) -> None:
     assert {limit.name for limit in found.limits} == {"FMA peak", "micro-kernel", "copy", "page fault"}
     assert all(limit.value > 0 for limit in found.limits)
     by_isa = {limit.isa: limit.value for limit in found.limits if limit.name == "FMA peak"}
-    assert list(by_isa.values()) == sorted(by_isa.values()), "wider vectors compute more"
+    scalar = by_isa.pop("scalar")
+    # Not AVX-512 more than AVX2: some processors (Zen 4) compute its vectors in halves.
+    assert all(scalar < peak for peak in by_isa.values()), "vectors compute more"
     assert {"CPU", "caches", "torch", "convext uses", "OpenMP"} <= found.machine.keys()
 
 
