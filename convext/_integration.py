@@ -33,7 +33,10 @@ class _PerSampleGrad(torch.autograd.Function):
         ctx: Any, keywords: tuple[str, ...], function: Any, input: Tensor, weight: Any, bias: Any, *rest: Any
     ) -> Tensor:
         if input.dim() != len(weight.shape):
-            raise RuntimeError(f"Expanded Weights only support batched input, got one of dim {input.dim()}")
+            raise RuntimeError(  # torch's words, misprint and all
+                f"Expanded Weights only support convolution with batched input, got {function} with an"
+                f"unbatched input of dim {input.dim()}, expected input of dim {len(weight.shape)}"
+            )
         with torch.enable_grad():
             ctx.input = input.detach().requires_grad_(input.requires_grad)
             ctx.output = forward_helper(function, (ctx.input, weight, bias, *rest), {})

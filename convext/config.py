@@ -12,8 +12,9 @@ import convext
 from convext import _C
 from convext._build_info import TORCH_VERSION
 
-# Reads CONVEXT_ISA: what is wrong with it should be said now, not at the first convolution.
+# Read CONVEXT_ISA and CONVEXT_VERBOSE: what is wrong with them should be said now, not at the first convolution.
 _C.isa()
+_C.verbose()
 
 
 def set_isa(name: str) -> None:
@@ -37,6 +38,9 @@ def set_isa(name: str) -> None:
 @contextmanager
 def isa(name: str) -> Iterator[None]:
     """:func:`set_isa` for the length of a `with` block; for all threads, as the setting is the process's.
+
+    Raises:
+        ValueError: as :func:`set_isa` does.
 
     >>> with convext.isa("scalar"):
     ...     y = convext.conv1d(torch.ones(1, 8), torch.ones(1, 1, 3))

@@ -4,6 +4,7 @@ import copy
 import inspect
 import io
 import pickle
+import re
 import warnings
 
 import pytest
@@ -236,6 +237,15 @@ def test_gradients_for_each_sample(case):
         call_for_per_sample_grads(layer, batch_size=len(x))(x).square().sum().backward()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert_same(a.grad_sample, b.grad_sample)
+
+
+def test_gradients_for_each_sample_want_a_batch():
+    errors = []
+    for layer in (nn.Conv2d(2, 3, 3), convext.Conv2d(2, 3, 3)):
+        with pytest.raises(RuntimeError) as raised:
+            call_for_per_sample_grads(layer, batch_size=2)(torch.randn(2, 5, 5))
+        errors.append(re.sub("<.*?>", "", str(raised.value)))  # the function
+    assert errors[0] == errors[1]
 
 
 def test_gradients_for_each_sample_and_of_the_input_are_convexts():

@@ -122,3 +122,16 @@ def test_errors_of_constructors_are_torchs(layer: str, case: str) -> None:
         assert repr(ours(*arguments, **keywords)) == repr(theirs(*arguments, **keywords))
     else:
         same_error(ours, theirs, *arguments, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("weight", "keywords"),
+    (((4, 2), {}), ((4, 2, 3), {"stride": (1, 1, 1)}), ((4, 2, 3), {"dilation": (2, 2)})),
+    ids=("weight-2d", "stride-length", "dilation-length"),
+)
+def test_full_padding_is_not_blamed_for_other_errors(
+    weight: tuple[int, ...], keywords: dict[str, object]
+) -> None:
+    operands = torch.randn(1, 2, 8), torch.randn(weight)
+    (ours, _), (_, torchs) = pair("conv1d", padding="full", **keywords), pair("conv1d", **keywords)
+    same_error(ours, torchs, *operands)

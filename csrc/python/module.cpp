@@ -14,6 +14,7 @@
 
 #include "algorithms/choose.h"
 #include "python/kernels.h"
+#include "torch/compute.h"
 #include "torch/python_functions.h"
 #include "torch/takeover.h"
 
@@ -104,6 +105,7 @@ PYBIND11_MODULE(_C, m) {
   m.def("detected_isa", [] { return to_string(detected_isa()); });
   m.def("isa", [] { return to_string(isa_cap()); });
   m.def("set_isa", [](const std::string& name) { set_isa_cap(parse_isa(name)); }, "name"_a);
+  m.def("verbose", &verbose);
   m.def("algorithms", [] {
     std::vector<std::string> names;
     for (const Algorithm* a : all_algorithms()) names.emplace_back(a->name);

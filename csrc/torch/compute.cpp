@@ -14,6 +14,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <tuple>
 
@@ -30,18 +32,6 @@ namespace {
 
 using at::Tensor;
 using c10::IntArrayRef;
-
-// CONVEXT_VERBOSE: one line a call on stderr.
-bool verbose() {
-  static const bool value = [] {
-    const char* text = std::getenv("CONVEXT_VERBOSE");
-    const std::string_view word = text == nullptr ? "" : text;
-    TORCH_CHECK_VALUE(word.empty() || word == "0" || word == "1", "convext: CONVEXT_VERBOSE must be 0 or 1, not '",
-                      word, "'");
-    return word == "1";
-  }();
-  return value;
-}
 
 void run_verbosely(const ConvProblem& problem, const Plan& plan, const Operands& operands, const Context& context) {
   const auto start = std::chrono::steady_clock::now();
@@ -101,13 +91,13 @@ Tensor new_tensor(IntArrayRef sizes, const Tensor& like, bool channels_last = fa
 }
 
 // The gradient of an input that padding repeats.
-void compute_folded(const ConvProblem& problem, const Tensors& t) {
+void compute_folded(const ConvProblem& problem, const Tensors& t, const Policy& policy) {
   const ConvProblem padded = padded_problem(problem);
   const Tensor gradient = new_tensor({padded.input_count()}, t.weight);
   Operands operands = t.operands();
   operands.input = gradient.const_data_ptr();
   operands.bias = nullptr;
-  compute_dense(padded, choose(padded, {.isa = isa_cap(), .precision = float_precision()}), operands);
+  compute_dense(padded, choose(padded, policy), operands);
   const Operands whole = t.operands();
   fold_border(problem, gradient.const_data_ptr(), whole.bias, t.input.mutable_data_ptr(), threads());
 }
@@ -138,13 +128,14 @@ void copy(const Tensor& from, const Tensor& to, DType dtype, Isa isa) {
                  to.mutable_data_ptr(), to_last ? Layout::kChannelsLast : Layout::kChannelsFirst, isa, threads());
 }
 
-void compute(const ConvProblem& problem, Tensors t);
+void compute(const ConvProblem& problem, Tensors t, const Policy& policy);
 
 // Images that are not contiguous by copies that are: of so few at a time that they stay in the cache, and need no
 // memory fresh from the system. Weight gradients of parts are added up, if they are much smaller than what they are
 // summed from.
-void compute_by_copies(ConvProblem problem, const Tensors& given, Isa isa) {
+void compute_by_copies(ConvProblem problem, const Tensors& given, const Policy& policy) {
   constexpr int64_t kCopyBytes = 4 << 20;
+  const Isa isa = policy.isa;
   const bool sums = problem.pass == Pass::kWeightGrad;
   const int64_t image = static_cast<int64_t>(given.input.nbytes() + given.output.nbytes()) / problem.n;
   const bool at_once = sums && static_cast<int64_t>(given.weight.nbytes()) > image / 16;
@@ -169,7 +160,7 @@ void compute_by_copies(ConvProblem problem, const Tensors& given, Isa isa) {
       if (given.bias.defined()) part.bias = at::empty_like(given.bias);
     }
     problem.n = parts.length(i);
-    compute(problem, part);
+    compute(problem, part, policy);
     if (problem.pass == Pass::kOutput) copy(part.output, of_all(given.output), problem.dtype, isa);
     if (problem.pass == Pass::kInputGrad) copy(part.input, of_all(given.input), problem.dtype, isa);
     if (sums && i > 0) {
@@ -181,12 +172,11 @@ void compute_by_copies(ConvProblem problem, const Tensors& given, Isa isa) {
 }
 
 // In the layout that choose_layout() says: operands of another are copied, and so is a result in the end.
-void compute(const ConvProblem& given, Tensors t) {
+void compute(const ConvProblem& given, Tensors t, const Policy& policy) {
   if (t.input.numel() == 0 || t.weight.numel() == 0 || t.output.numel() == 0) return fill(given.pass, t);
-  const Isa isa = isa_cap();
   const int64_t numbers = channels_last_numbers(t.input) + channels_last_numbers(t.output);
-  const auto [problem, plan, last] = choose_layout(given, numbers, {.isa = isa, .precision = float_precision()});
-  if (!last && numbers > 0) return compute_by_copies(problem, t, isa);
+  const auto [problem, plan, last] = choose_layout(given, numbers, policy);
+  if (!last && numbers > 0) return compute_by_copies(problem, t, policy);
   const auto format = last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
   Tensor& buffer = t.result(problem.pass);
   const Tensor result = buffer;
@@ -194,14 +184,14 @@ void compute(const ConvProblem& given, Tensors t) {
     if (tensor->is_contiguous(format)) continue;
     const Tensor as_given = *tensor;
     *tensor = new_tensor(as_given.sizes(), as_given, last);
-    if (!as_given.is_same(result)) copy(as_given, *tensor, problem.dtype, isa);
+    if (!as_given.is_same(result)) copy(as_given, *tensor, problem.dtype, policy.isa);
   }
   if (t.bias.defined()) t.bias = t.bias.contiguous();
   if (!last && problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros)
-    compute_folded(problem, t);
+    compute_folded(problem, t, policy);
   else
     compute_dense(problem, plan, t.operands());
-  if (!buffer.is_same(result)) copy(buffer, result, problem.dtype, isa);
+  if (!buffer.is_same(result)) copy(buffer, result, problem.dtype, policy.isa);
 }
 
 void check_tensors(const Tensor& a, const Tensor& b) {
@@ -225,7 +215,7 @@ Tensor conv_output(const Tensor& input, const Tensor& weight, const std::optiona
                                             sizes, stride, padding, dilation, groups, padding_mode});
   if (biased) check_bias(*bias, input, sizes[1]);
   const Tensor output = new_tensor(sizes, input, channels_last);
-  compute(problem, {input, weight, biased ? *bias : Tensor(), output});
+  compute(problem, {input, weight, biased ? *bias : Tensor(), output}, current_policy());
   return output;
 }
 
@@ -239,7 +229,7 @@ Tensor conv_input_grad(const Tensor& output, const Tensor& weight, const std::op
                                             output.sizes(), stride, padding, dilation, groups, padding_mode});
   if (biased) check_bias(*bias, output, sizes[1]);
   const Tensor input = new_tensor(sizes, output, channels_last);
-  compute(problem, {input, weight, biased ? *bias : Tensor(), output});
+  compute(problem, {input, weight, biased ? *bias : Tensor(), output}, current_policy());
   return input;
 }
 
@@ -254,7 +244,7 @@ std::tuple<Tensor, Tensor> conv_weight_grad(const Tensor& output, const Tensor& 
                                             output.sizes(), stride, padding, dilation, groups, padding_mode});
   const Tensor weight_grad = new_tensor(sizes, output, channels_last);
   const Tensor bias_grad = new_tensor({bias ? sizes[0] : 0}, output);
-  compute(problem, {input, weight_grad, bias ? bias_grad : Tensor(), output});
+  compute(problem, {input, weight_grad, bias ? bias_grad : Tensor(), output}, current_policy());
   return {weight_grad, bias_grad};
 }
 
@@ -265,6 +255,19 @@ TORCH_LIBRARY_IMPL(convext, CPU, m) {
 }
 
 }  // namespace
+
+bool verbose() {
+  static const bool value = [] {
+    const char* text = std::getenv("CONVEXT_VERBOSE");
+    const std::string_view word = text == nullptr ? "" : text;
+    if (!word.empty() && word != "0" && word != "1")
+      throw std::invalid_argument("convext: CONVEXT_VERBOSE must be 0 or 1, not '" + std::string(word) + "'");
+    return word == "1";
+  }();
+  return value;
+}
+
+Policy current_policy() { return {.isa = isa_cap(), .precision = float_precision()}; }
 
 int64_t channels_last_numbers(const Tensor& image) {
   const bool first = image.is_contiguous(),

@@ -1,4 +1,5 @@
-// The one place that decides on the layouts that algorithms see.
+// What a call of the operators depends on besides its tensors, and the one place that decides on the layouts that
+// algorithms see.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -6,6 +7,12 @@
 #include "algorithms/algorithm.h"
 
 namespace convext {
+
+// CONVEXT_VERBOSE, read once: one line a call on stderr. Throws std::invalid_argument if it is neither 0 nor 1.
+bool verbose();
+
+// The process's settings. An operator asks once, so that all parts of a result are of one mind.
+Policy current_policy();
 
 // How many of an image's numbers speak for channels_last: all, none (it is both or neither) or, if it is contiguous,
 // less than none.

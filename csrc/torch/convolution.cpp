@@ -15,6 +15,7 @@
 #include "torch/geometry.h"
 #include "torch/operators.h"
 #include "torch/problem.h"
+#include "torch/python_functions.h"
 
 namespace convext {
 namespace {
@@ -44,7 +45,8 @@ struct Aten<2> {
 template <size_t N>
 bool are_computed(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias) {
   const bool is_cast = input.scalar_type() == at::kFloat && at::autocast::is_autocast_enabled(at::kCPU);
-  return !is_cast && (input.dim() == N + 2 || input.dim() == N + 1) && are_ours(input, weight, bias);
+  return !is_cast && (input.dim() == N + 2 || input.dim() == N + 1) && are_ours(input, weight, bias) &&
+         !knows_only_aten(input) && !knows_only_aten(weight);
 }
 
 // A batch of one around an input without a batch, and the same undone.
@@ -138,8 +140,10 @@ Tensor conv_padding(const Tensor& input, const Tensor& weight, const std::option
   }
   if (sides && padding_mode != "zeros")
     return aten_padded<N>(input, weight, bias, stride, *sides, dilation, groups, padding_mode);
-  if (sides && padding == "full")  // torch has no word for it
-    return Aten<N>::Conv::call(input, weight, bias, stride, sides->before, dilation, groups);
+  if (padding == "full") {  // torch has no word for it; without sides something else is wrong, which torch names
+    const Numbers<N> before = sides ? sides->before : Numbers<N>{};
+    return Aten<N>::Conv::call(input, weight, bias, stride, before, dilation, groups);
+  }
   return Aten<N>::ConvPadding::call(input, weight, bias, stride, padding, dilation, groups);
 }
 

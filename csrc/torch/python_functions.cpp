@@ -114,6 +114,14 @@ PyMethodDef method(const char* name, PyCFunctionWithKeywords function) {
 
 }  // namespace
 
+bool knows_only_aten(const Tensor& tensor) {
+  if (!tensor.key_set().has(c10::DispatchKey::Python)) return false;
+  const py::gil_scoped_acquire gil;
+  const auto object = py::reinterpret_steal<py::object>(THPVariable_Wrap(tensor));
+  const auto module = py::type::of(object).attr("__module__").cast<std::string>();
+  return !module.starts_with("torch._subclasses.");
+}
+
 void add_functions(PyObject* module) {
   static PyMethodDef methods[] = {method("conv1d", conv<1>),
                                   method("conv2d", conv<2>),
