@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 import torch
-from helpers.call import FUNCTIONS, compare, error_of, pair, results, same_error
+from helpers.call import FORMATS, FUNCTIONS, compare, error_of, pair, results, same_error
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,8 +26,6 @@ def leaf(tensor: Tensor) -> Tensor:
 
 
 # --- Layouts and strides ----------------------------------------------------------------------------
-
-FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 
 
 @pytest.mark.parametrize("grad", FORMATS)
@@ -184,6 +182,31 @@ def test_a_huge_stride_leaves_one_output(stride: int) -> None:
     compare(*pair("conv2d", stride=(1, stride)), [drawn(2, 3, 5, 7), drawn(4, 3, 3, 3), drawn(4)])
 
 
+def test_the_common_multiple_of_stride_and_dilation_may_be_beyond_64_bits() -> None:
+    sizes = {"stride": (2**32 + 1, 1), "padding": (2**32 + 1, 0), "dilation": (2**32 - 1, 1)}
+    compare(*pair("conv2d", groups=16, **sizes), [drawn(1, 16, 1, 8), drawn(16, 1, 2, 1), None])
+
+
+@pytest.mark.parametrize("memory_format", (torch.contiguous_format, torch.channels_last), ids=str)
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64), ids=str)
+def test_panels_of_such_problems_would_be_beyond_64_bits(
+    dtype: torch.dtype, memory_format: torch.memory_format
+) -> None:
+    """The definition, which has none, computes them."""
+    x, w = (
+        t.detach().to(dtype, memory_format=memory_format).requires_grad_()
+        for t in (drawn(1, 16, 4, 4), drawn(16, 16, 2, 2))
+    )
+    compare(*pair("conv2d", stride=2**32 - 1, padding=2**32 - 1, dilation=2**32 - 1), [x, w, None])
+
+
+def test_padding_beyond_the_masks_of_lanes() -> None:
+    """Only the operator takes it: all that the taps read is zeros."""
+    sizes = [8, 8], [2, 2], [1, 2**33], [1, 1], 8, "zeros"
+    gradient = torch.ops.convext.conv_input_grad(drawn(1, 8, 4, 4), drawn(8, 1, 3, 3), None, *sizes)
+    assert gradient.count_nonzero() == 0
+
+
 @pytest.mark.parametrize(
     "keywords",
     ({"dilation": 2**62}, {"padding": 2**62}, {"dilation": 2**63 - 1}, {"padding": 2**63 - 1}),
@@ -214,12 +237,14 @@ EMPTY = {
 @pytest.mark.parametrize("case", EMPTY)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_empty_tensors_do_what_torch_does(name: str, case: str, bias: bool) -> None:
-    x, w = (torch.randn(shape[: 2 + int(name[-2])]) for shape in EMPTY[case])
+    shapes = EMPTY[case]
+    if name.endswith("1d"):  # the same without the third dimension
+        shapes = [shape[:2] + shape[3:] for shape in shapes]
+    x, w = map(torch.randn, shapes)
+    assert 0 in (x.numel(), w.numel())
     if "transpose" in name:
         w = w.transpose(0, 1).contiguous()
     b = torch.randn(EMPTY[case][1][0]) if bias else None
-    if case == "no-pixels" and name[-2] == "1":
-        x = x[..., :0]
     ours, torchs = pair(name, **({"padding": 2} if case == "no-pixels-but-padding" else {}))
     operands = [None if t is None else t.requires_grad_() for t in (x, w, b)]
     if error_of(results, torchs, operands) is not None:

@@ -71,10 +71,10 @@ inline Axis output_axis(PaddingMode mode, int64_t out, int64_t in, int64_t taps,
 // stride / gcd(stride, dilation) apart; they are listed from the last to the first, so that offsets grow.
 inline Axis input_grad_axis(int64_t in_positions, int64_t out_positions, int64_t taps, int64_t stride, int64_t dilation,
                             int64_t pad, int64_t phase) {
-  const int64_t step = stride / std::gcd(stride, dilation);
+  const int64_t common = std::gcd(stride, dilation), step = stride / common;
   Axis axis{.out = phase < in_positions ? ceil_div(in_positions - phase, stride) : 0,
             .in = out_positions,
-            .offset_step = step * dilation / stride,
+            .offset_step = dilation / common,
             .tap_step = -step,
             .out0 = phase,
             .out_step = stride};
@@ -95,9 +95,9 @@ inline int64_t tap_classes(const Axis& axis) {
 inline Axis tap_class(const Axis& axis, int64_t c) {
   const int64_t classes = axis.stride / std::gcd(axis.stride, axis.offset_step);
   Axis part = axis;
-  part.offset0 = axis.offset(c), part.offset_step = axis.offset_step * classes;
-  part.tap0 = axis.tap0 + c * axis.tap_step, part.tap_step = axis.tap_step * classes;
+  part.offset0 = axis.offset(c), part.tap0 = axis.tap0 + c * axis.tap_step;
   part.taps = ceil_div(axis.taps - c, classes);
+  if (part.taps > 1) part.offset_step *= classes, part.tap_step *= classes;  // of one it may be beyond 64 bits
   return part;
 }
 

@@ -33,9 +33,14 @@ void make_room_for_fallback(Plan& plan, const Policy& policy) {
   room = {std::max(room.shared_bytes, other.shared_bytes), std::max(room.thread_bytes, other.thread_bytes)};
 }
 
+// Why an algorithm cannot compute this, or nullptr.
+const char* inability(const Algorithm& a, const ConvProblem& problem) {
+  return is_vast(problem) && !a.last_resort ? "it has panels, whose sizes are beyond 64 bits" : a.supports(problem);
+}
+
 // Why an algorithm is not taken, or nullptr; then the plan is made.
 const char* objection(const Algorithm& a, const ConvProblem& problem, const Policy& policy, Plan& plan) {
-  if (const char* reason = a.supports(problem)) return reason;
+  if (const char* reason = inability(a, problem)) return reason;
   if (a.error_factor > 1 && policy.precision == Precision::kHighest) return "precision 'highest': direct sums only";
   if (const char* reason = a.profitable(problem, policy)) return reason;
   plan = plan_with(a, problem, policy);
@@ -55,7 +60,7 @@ Plan choose(const ConvProblem& given, const Policy& policy) {
     if (policy.algorithm.empty()) {
       if (objection(*a, problem, policy, plan) == nullptr) return plan;
     } else if (a->name == policy.algorithm) {
-      if (const char* reason = a->supports(problem))
+      if (const char* reason = inability(*a, problem))
         throw std::invalid_argument("convext: " + std::string(a->name) + " cannot compute this: " + reason);
       plan = plan_with(*a, problem, policy);
       make_room_for_fallback(plan, policy);

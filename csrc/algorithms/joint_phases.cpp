@@ -134,7 +134,7 @@ class JointPhases {
   int64_t vectors(int64_t pixels) const { return ceil_div(pixels, tiles_.lanes); }
   int64_t weights() const { return c_.m * c_.k * taps_h_ * taps_w_; }
   int64_t destination_rows() const { return c_.phases_h * c_.phases_w * c_.m; }
-  PanelShape shape(int64_t rows, int64_t cols) const { return {h_, w_, rows, cols, Arrangement::kShifts}; }
+  PanelShape<T> shape(int64_t rows, int64_t cols) const { return {h_, w_, rows, cols, Arrangement::kShifts}; }
   // The tap at which phase 0 meets source column i; the next phase meets it at the next tap.
   int64_t first_tap(int64_t i) const { return p_.pad_left - w_.offset(i) * p_.stride_w; }
 
@@ -170,7 +170,7 @@ class JointPhases {
     const EvenSplit rows = EvenSplit::of_at_most(t.rows, blocks_.rows), k = EvenSplit::of_at_most(c_.k, blocks_.k);
     for (int64_t ri = 0; ri < rows.parts; ++ri) {
       const Block block{t.r0 + rows.begin(ri), rows.length(ri), t.c0, t.cols};
-      const PanelShape panel = shape(block.rows, block.cols);
+      const PanelShape<T> panel = shape(block.rows, block.cols);
       list_steps(panel, s.b_offset);
       for (int64_t ki = 0; ki < k.parts; ++ki) {
         const int64_t k0 = k.begin(ki);
@@ -198,7 +198,7 @@ class JointPhases {
   }
 
   // All products of a block of source channels.
-  void add_products(const Block& b, const PanelShape& panel, int64_t k0, int64_t k, const T* packed, bool bias,
+  void add_products(const Block& b, const PanelShape<T>& panel, int64_t k0, int64_t k, const T* packed, bool bias,
                     ReadAhead<T> ahead, const Scratch& s) const {
     const int64_t pitch = b.rows * b.cols;  // of the rows of the result
     const int64_t* b_offset = s.b_offset;
@@ -220,7 +220,7 @@ class JointPhases {
   }
 
   // Where the steps of each product read, channel by channel.
-  void list_steps(const PanelShape& panel, int64_t* b_offset) const {
+  void list_steps(const PanelShape<T>& panel, int64_t* b_offset) const {
     each_product([&](int64_t, const Axis& h, const Group& group) {
       for (int64_t j = 0; j < blocks_.k; ++j)
         for (int64_t th = 0; th < h.taps; ++th)

@@ -93,6 +93,7 @@ void copy_block(T* dst, int64_t dst_pitch, const PlaneBlock<T>& b, PaddingMode m
 //   kInPlace     [channel][position]                         none: one tap that moves nothing reads the source itself
 enum class Arrangement : uint8_t { kShifts, kColumnTaps, kTapCopies, kInPlace };
 
+template <typename T>
 class PanelShape {
  public:
   PanelShape(const Axis& h, const Axis& w, int64_t rows, int64_t cols, Arrangement arrangement, int64_t images = 1)
@@ -127,7 +128,6 @@ class PanelShape {
   int64_t tap_offset(int64_t tap_h, int64_t tap_w) const { return place(rows_.base(tap_h), cols_.base(tap_w), 0); }
 
   // Fills `channels` channels of one image for the block that starts at row r, column c of the destination's phase.
-  template <typename T>
   void pack(T* panel, const T* source, int64_t in_h, int64_t in_w, int64_t channels, int64_t r, int64_t c,
             PaddingMode mode, const RowKernels<T>& kernels, int64_t image = 0) const {
     cols_.each_group(c, [&](const Strip::Group& g) {
@@ -145,7 +145,7 @@ class PanelShape {
   // Copies of `numbers` begin at cache lines, an odd number of them apart: then few loads meet two lines, and those of
   // a tile spread over all sets of L1. (Not short ones: of a large patch that is a multiple of the memory.)
   static int64_t lines_apart(int64_t numbers) {
-    constexpr int64_t kLine = 16;
+    constexpr int64_t kLine = 64 / sizeof(T);
     const int64_t apart = (ceil_div(numbers, kLine) | 1) * kLine;
     return 4 * apart <= 5 * numbers ? apart : numbers;
   }

@@ -42,7 +42,7 @@ class PixelSum {
                  steps = static_cast<double>(p_.taps() * ocg_) / lanes;
     const double idle = static_cast<double>(ceil_div(p_.ow, tiles_.lanes)) * lanes / row - 1;
     const int64_t copies =
-        PanelShape(h_, w_, std::min(p_.oh, ceil_div(p_.kh, p_.stride_h)), p_.ow, Arrangement::kColumnTaps)
+        PanelShape<T>(h_, w_, std::min(p_.oh, ceil_div(p_.kh, p_.stride_h)), p_.ow, Arrangement::kColumnTaps)
             .channel_pitch();
     const bool flat = p_.oh > 1 && idle * steps > kCopyCycles * static_cast<double>(p_.kw - 1) && copies <= l1;
     const bool in_place = moves_nothing(p_);
@@ -50,7 +50,7 @@ class PixelSum {
 
     // The rows of one input channel stay in L1, with those of the output; a panel of b.k channels in L2.
     const auto plane = [&](int64_t rows, int64_t cols) {
-      return rows * cols + (in_place ? cols : PanelShape(h_, w_, rows, cols, b.arrangement).channel_pitch());
+      return rows * cols + (in_place ? cols : PanelShape<T>(h_, w_, rows, cols, b.arrangement).channel_pitch());
     };
     b.cols = flat ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
     // A block of part of a row has one row, so that its pixels adjoin.
@@ -123,13 +123,15 @@ class PixelSum {
 
   // Of all groups, for one block of pixels.
   struct Geometry {
-    PanelShape panel;
+    PanelShape<T> panel;
     int64_t segments, length, columns;
   };
 
   bool in_place() const { return blocks_.arrangement == Arrangement::kInPlace; }
 
-  PanelShape shape(int64_t rows, int64_t cols) const { return PanelShape(h_, w_, rows, cols, blocks_.arrangement); }
+  PanelShape<T> shape(int64_t rows, int64_t cols) const {
+    return PanelShape<T>(h_, w_, rows, cols, blocks_.arrangement);
+  }
 
   Geometry prepare(const PixelBlock& px, int64_t channels, const Scratch& s) const {
     Geometry g{shape(px.rows, px.cols), 0, 0, 0};

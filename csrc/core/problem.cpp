@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -104,6 +105,18 @@ ConvProblem canonical(const ConvProblem& problem) {
     p.stride_h = p.stride_w = p.dilation_h = p.dilation_w = 1;
   }
   return p;
+}
+
+bool is_vast(const ConvProblem& p) {
+  const auto reach = [](int64_t in, int64_t out, int64_t taps, int64_t stride, int64_t dilation, int64_t pad) {
+    return static_cast<double>(in) + std::abs(static_cast<double>(pad)) +
+           static_cast<double>(out) * static_cast<double>(stride) +
+           static_cast<double>(taps) * static_cast<double>(dilation);
+  };
+  return reach(p.ih, p.oh, p.kh, p.stride_h, p.dilation_h, p.pad_top) *
+             reach(p.iw, p.ow, p.kw, p.stride_w, p.dilation_w, p.pad_left) * static_cast<double>(p.n) *
+             static_cast<double>(std::max(p.ic, p.oc)) >
+         0x1p58;
 }
 
 std::string to_string(const ConvProblem& problem) {

@@ -63,6 +63,10 @@ struct ConvProblem {
 // kernel that moves nothing sees the image as one row.
 ConvProblem canonical(const ConvProblem& problem);
 
+// Whether numbers of both axes and all channels, of the images with what taps reach beside them, are beyond 64 bits:
+// coordinates are not (torch/problem.cpp), but panels hold products of them.
+bool is_vast(const ConvProblem& problem);
+
 // The problem as one line of name=value words; fields that have their default value are left out, the
 // pass never is: "pass=output n=4 ic=64 oc=64 ih=56 ...".
 std::string to_string(const ConvProblem& problem);

@@ -45,7 +45,8 @@ void run_verbosely(const ConvProblem& problem, const Plan& plan, const Operands&
 int threads() { return at::in_parallel_region() ? 1 : at::get_num_threads(); }
 
 // Memory that comes fresh from the system costs a page fault for every 4 KiB, as much as computing what it holds.
-// Large blocks are always fresh (malloc keeps at most 32 MiB); they ask for pages of 2 MiB.
+// Blocks of more than 32 MiB are always fresh, smaller ones until malloc has learnt to keep them; they ask for pages of
+// 2 MiB.
 void advise_huge_pages(const void* data, size_t bytes) {
   constexpr size_t kLarge = 4 << 20, kHugePage = 2 << 20;
   if (bytes < kLarge) return;
@@ -187,7 +188,7 @@ void compute(const ConvProblem& given, Tensors t, const Policy& policy) {
     if (!as_given.is_same(result)) copy(as_given, *tensor, problem.dtype, policy.isa);
   }
   if (t.bias.defined()) t.bias = t.bias.contiguous();
-  if (!last && problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros)
+  if (!last && folds_border(problem))
     compute_folded(problem, t, policy);
   else
     compute_dense(problem, plan, t.operands());

@@ -5,6 +5,12 @@
 
 namespace convext {
 
+// Whether a problem (contiguous, as algorithms see it) is computed so. Not if the padded input is beyond 64 bits: the
+// definition needs none.
+inline bool folds_border(const ConvProblem& p) {
+  return p.pass == Pass::kInputGrad && p.padding_mode != PaddingMode::kZeros && !is_vast(p);
+}
+
 // The zeros-mode problem that computes the gradient of the padded input: of all that the taps read.
 ConvProblem padded_problem(const ConvProblem& problem);
 

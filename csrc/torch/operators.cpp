@@ -26,11 +26,9 @@ std::string describe(const at::Tensor& input, const at::Tensor& weight, const st
       make_problem({parse_problem("pass=" + std::string(pass)).pass, input.scalar_type(), bias.has_value(),
                     input.sizes(), weight.sizes(), output, stride, padding, dilation, groups, padding_mode});
   const bool last = padded_is_channels_last(input, weight, parse_padding_mode(padding_mode));
-  const int64_t numbers = last ? problem.output_count() : -problem.output_count();
+  const int64_t numbers = input.dim() != 4 ? 0 : last ? problem.output_count() : -problem.output_count();
   const LayoutChoice choice = choose_layout(problem, channels_last_numbers(input) + numbers, current_policy());
-  const bool folded =
-      !choice.channels_last && problem.pass == Pass::kInputGrad && problem.padding_mode != PaddingMode::kZeros;
-  return to_string(folded ? padded_problem(problem) : choice.problem);
+  return to_string(!choice.channels_last && folds_border(choice.problem) ? padded_problem(problem) : choice.problem);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ Convolution = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 KERNELS = ("mkldnn", "onednn", "thnn", "slow_conv", "nnpack", "xnnpack", "conv_depthwise")
 CONVOLUTIONS = ("conv", *KERNELS)
 FUNCTIONS = ("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
+FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 
 
 def pair(name: str, **keywords: object) -> tuple[Callable, Callable]:

@@ -26,7 +26,7 @@ class PixelCorrelation {
         tiles_(outer_product<T>(isa)),
         transpose_(transpose<T>(isa)),
         rows_(rows<T>(isa)),
-        by_tap_(!product_.in_place() && c_.k >= (product_.wide_dilation() ? kManyChannels / 2 : kManyChannels)) {}
+        by_tap_(!product_.in_place() && c_.k >= (product_.wide_dilation ? kManyChannels / 2 : kManyChannels)) {}
 
   PixelCorrelation(const PixelCorrelation&) = delete;
 
@@ -167,7 +167,7 @@ class PixelCorrelation {
     return EvenSplit::of_at_most(steps, several ? max_steps() : std::clamp(ceil_div(steps, 2), kMinSteps, max_steps()));
   }
 
-  bool leaves_out_taps() const { return by_tap_ && product_.wide_dilation(); }
+  bool leaves_out_taps() const { return by_tap_ && product_.wide_dilation; }
   bool copies() const { return !by_tap_ && !product_.in_place(); }
   PixelPanel panel(const Blocks& b, int64_t channels) const {
     return PixelPanel(product_.all_h, product_.all_w, b.rows, b.cols, channels);
@@ -243,11 +243,11 @@ class PixelCorrelation {
           for (int64_t slice = slice0; slice < slice1; ++slice)
             for (int64_t sum = 0; sum < sums.parts; ++sum) {
               const int64_t first = tap * sums.size + sums.begin(sum), count = sums.length(sum);
-              const T* weights = packed + packed_place(g, phase, k, slice) + first * slice_pitch(slice);
-              if (packed == nullptr) {
+              const T* weights = s.packed;
+              if (packed != nullptr)
+                weights = packed + packed_place(g, phase, k, slice) + first * slice_pitch(slice);
+              else
                 pack_steps(o.weight, g, phase, k, first, first + count, slice, s.packed);
-                weights = s.packed;
-              }
               product.first = sum == 0;
               product.last = slice + 1 == slice1 && sum + 1 == sums.parts;
               multiply(product, weights, sums.begin(sum), count, slice, s, o);

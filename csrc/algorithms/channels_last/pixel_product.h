@@ -25,16 +25,18 @@ struct PixelProduct {
 
   const ConvProblem p;
   const Correlation c;
-  const Axis all_h, all_w;  // the taps are those of all phases
-  const int64_t pixels;     // so many neighbours are one, with as many times more channels
-  const int64_t m;          // its channels
-  int64_t taps = 0;         // of all phases
+  const Axis all_h, all_w;   // the taps are those of all phases
+  const bool wide_dilation;  // do taps read so much padding that it is worth leaving out?
+  const int64_t pixels;      // so many neighbours are one, with as many times more channels
+  const int64_t m;           // its channels
+  int64_t taps = 0;          // of all phases
 
   explicit PixelProduct(const ConvProblem& problem)
       : p(as_one_image(problem)),
         c(p),
         all_h(c.all_phases_h()),
         all_w(c.all_phases_w()),
+        wide_dilation(much_padding(c.padding_mode, all_h, all_w)),
         pixels(c.g == 1 && phases_read_alike() ? c.phases_w : 1),
         m(pixels * c.m) {
     each_phase([this](const Phase& phase) { taps += phase.taps(); });
@@ -45,7 +47,6 @@ struct PixelProduct {
   int64_t phases() const { return c.phases_h * phases_w(); }
   int64_t out_w() const { return c.out_w / pixels; }
   bool in_place() const { return !all_h.reads_outside() && !all_w.reads_outside(); }
-  bool wide_dilation() const { return much_padding(c.padding_mode, all_h, all_w); }
 
   template <typename F>
   void each_phase(const F& f) const {

@@ -86,7 +86,7 @@ class Correlate {
 
     // As many rows as keep the panel within L2, and the block of the result that the panels add to.
     const auto bytes = [&](int64_t rows) {
-      const int64_t panel = PanelShape(h, w, rows, b.cols, b.arrangement).channel_pitch() * b.k;
+      const int64_t panel = PanelShape<T>(h, w, rows, b.cols, b.arrangement).channel_pitch() * b.k;
       const int64_t result = scattered() ? c_.phases_w * c_.m * rows * b.cols : 0;
       return static_cast<int64_t>(sizeof(T)) * std::max(2 * panel, result);
     };
@@ -206,7 +206,7 @@ class Correlate {
       int64_t panel_pitch = 0, taps_h = 0;
       for (int64_t ph = 0; ph < c.phases_h; ++ph) {
         const Axis h = c.axis_h(ph);
-        const PanelShape panel(h, w, s.blocks_.rows, s.blocks_.cols, s.blocks_.arrangement, s.blocks_.images);
+        const PanelShape<T> panel(h, w, s.blocks_.rows, s.blocks_.cols, s.blocks_.arrangement, s.blocks_.images);
         panel_pitch = std::max(panel_pitch, panel.channel_pitch());
         taps_h = std::max(taps_h, h.taps);
       }
@@ -240,7 +240,7 @@ class Correlate {
 
   void compute(const TaskGrid& grid, const Task& t, const Scratch& s, const T* packed,
                const CorrelationOperands<T>& o) const {
-    PanelShape panel(t.h, t.w, t.rows.length, t.cols.length, blocks_.arrangement, 0);
+    PanelShape<T> panel(t.h, t.w, t.rows.length, t.cols.length, blocks_.arrangement, 0);
     Product<T> product(tiles_, blocks_, t.m);
     product.weight_m = c_.weight_m;
     product.c_stride = gathered() ? result_row() : c_.out_pixels();
@@ -251,7 +251,7 @@ class Correlate {
       const Group group = grid.group(i);
       if (group.images != images) {
         images = group.images;
-        panel = PanelShape(t.h, t.w, t.rows.length, t.cols.length, blocks_.arrangement, images);
+        panel = PanelShape<T>(t.h, t.w, t.rows.length, t.cols.length, blocks_.arrangement, images);
         product.lines = panel.lines(), product.length = panel.line_length(), product.b_line = panel.row_pitch();
         list_steps(t, panel, s);
       }
@@ -259,7 +259,7 @@ class Correlate {
     }
   }
 
-  void compute(const Task& t, const Group& group, const PanelShape& panel, Product<T>& product, const Scratch& s,
+  void compute(const Task& t, const Group& group, const PanelShape<T>& panel, Product<T>& product, const Scratch& s,
                const T* packed, const CorrelationOperands<T>& o) const {
     const T* source = o.source + (group.n0 * c_.g + group.g) * c_.k * c_.in_pixels();
     const T* weight = o.weight + group.g * c_.weights_per_group() + t.m0 * c_.weight_m;
@@ -293,7 +293,7 @@ class Correlate {
         product.c = gathered() ? s.result + pw * result_count()
                                : plane + t.m0 * c_.out_pixels() + t.rows.first * c_.out_w + t.cols.first;
         product.multiply();
-        product.packed += t.m * product.steps;
+        if (blocks_.packed_weights) product.packed += t.m * product.steps;
         product.a_offset += blocks_.k * s.taps[pw], product.b_offset += blocks_.k * s.taps[pw];
       }
     }
@@ -301,7 +301,7 @@ class Correlate {
   }
 
   // Where the steps of a block of source channels read, channel by channel; of each phase along w.
-  void list_steps(const Task& t, const PanelShape& panel, const Scratch& s) const {
+  void list_steps(const Task& t, const PanelShape<T>& panel, const Scratch& s) const {
     const Axis &h = t.h, &all_w = t.w;
     int64_t step = 0;
     for (int64_t pw = 0; pw < c_.phases_w; ++pw) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "algorithms/half.h"
 #include "algorithms/layouts.h"
@@ -10,13 +11,16 @@ namespace convext {
 
 // Masks of lanes are made of columns in 32 bits: wider rows are copied, or left to others.
 inline constexpr int64_t kMaskColumns = 1 << 29;
+inline bool columns_fit_masks(const ConvProblem& p) {
+  return std::max({p.iw, p.ow, p.kw * p.dilation_w, std::abs(p.pad_left)}) < kMaskColumns;
+}
 
 // Can each row of the destination be summed from one channel, read where it lies with masks at its ends?
 inline const char* needs_masked_rows(const ConvProblem& p) {
   if (p.ic_per_group() != 1) return "a group has several input channels";
   if (p.pass == Pass::kInputGrad && p.oc_per_group() != 1) return "several output channels of a group are summed";
   if (p.padding_mode != PaddingMode::kZeros) return "its border is no zeros";
-  if (std::max(p.iw, p.ow) + p.kw * p.dilation_w >= kMaskColumns) return "its rows are too wide for masks";
+  if (!columns_fit_masks(p)) return "its rows are too wide for masks";
   return needs_channels_first(p);
 }
 

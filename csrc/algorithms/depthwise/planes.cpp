@@ -25,7 +25,8 @@ class PlaneCorrelation {
     b.mr = kernel_.rows, b.nv = kernel_.vectors;
     b.cols = EvenSplit::of_at_most(w.out, l1 / 4).largest();
     b.rows = 1;
-    while (b.rows < h.out && PanelShape(h, w, b.rows + 1, b.cols, Arrangement::kShifts).channel_pitch() <= l1) ++b.rows;
+    while (b.rows < h.out && PanelShape<T>(h, w, b.rows + 1, b.cols, Arrangement::kShifts).channel_pitch() <= l1)
+      ++b.rows;
     b.rows = EvenSplit::of_at_most(h.out, b.rows).largest();
   }
 
@@ -81,7 +82,7 @@ class PlaneCorrelation {
   struct Phase {
     Axis h, w;
     Block block;
-    PanelShape shape;
+    PanelShape<T> shape;
     bool in_place;
     int64_t* offset;  // of the taps, in the panel or in the plane
     int64_t* column;  // in place: of the taps, in the plane
@@ -130,7 +131,7 @@ class PlaneCorrelation {
       int64_t plane = 0;
       for (int64_t ph = 0; ph < c.phases_h; ++ph)
         for (int64_t pw = 0; pw < c.phases_w; ++pw) {
-          const PanelShape shape(c.axis_h(ph), c.axis_w(pw), s.blocks_.rows, s.blocks_.cols, Arrangement::kShifts);
+          const PanelShape<T> shape(c.axis_h(ph), c.axis_w(pw), s.blocks_.rows, s.blocks_.cols, Arrangement::kShifts);
           plane = std::max(plane, shape.channel_pitch());
         }
       ScratchAllocator take(memory);

@@ -131,8 +131,7 @@ class PlaneWeightGrad {
 }  // namespace
 
 bool reads_planes_in_place(const ConvProblem& p) {
-  return p.padding_mode == PaddingMode::kZeros && p.stride_w <= 2 &&
-         std::max({p.iw, p.ow, p.kw * p.dilation_w, std::abs(p.pad_left)}) < kMaskColumns;
+  return p.padding_mode == PaddingMode::kZeros && p.stride_w <= 2 && columns_fit_masks(p);
 }
 
 extern constexpr Half kPlaneWeightGrad = half<PlaneWeightGrad>();

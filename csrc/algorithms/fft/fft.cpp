@@ -23,7 +23,7 @@ using Fft = Halves<kFftCorrelate, kFftWeightGrad>;
 // A vector of the direct sum takes half a nanosecond where each reads its own numbers (depthwise weight gradients), a
 // quarter where they share them (Sapphire Rapids; alike for all instruction sets, as the transforms are).
 const char* worthwhile(const Plan& plan) {
-  constexpr size_t kMaxSpectraBytes = 9 << 20;
+  constexpr size_t kMaxSpectraBytes = 9 << 20;  // kSpectraBytes of correlate.cpp, and what the last block exceeds it by
   const ConvProblem& p = plan.problem;
   if (p.pass != Pass::kWeightGrad && plan.workspace.shared_bytes > kMaxSpectraBytes)
     return "the spectra of its smallest blocks need more than 9 MiB";

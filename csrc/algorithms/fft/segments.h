@@ -18,7 +18,7 @@
 
 namespace convext {
 
-// A row of taps that is longer than kMaxPart is cut into parts, which are summed like input channels.
+// A row of taps that is longer than kMaxFftPart is cut into parts, which are summed like input channels.
 inline constexpr int64_t kMaxFftPart = 2048;
 inline constexpr int64_t kMinFftPoints = 32, kMaxFftPoints = 4096;
 
@@ -101,14 +101,14 @@ class LaneLoader {
   static constexpr int64_t kPanelPoints = 128;
   static int64_t panel_size(const Segments& s) { return kPanelPoints * s.per_block; }
 
-  // Rows [first, ...) of a channel's images: image i's plane starts at source + i * image_pitch.
+  // The rows of a channel's images: image i's plane starts at source + i * image_pitch.
   struct Rows {
     const T* source;
     int64_t image_pitch, height, width;
     const T* row(int64_t i) const { return source + i / height * image_pitch + i % height * width; }
   };
 
-  // window(length, begin) says what a segment [begin, begin + length) of a row reads.
+  // window(begin, length) says what a segment [begin, begin + length) of a row reads.
   template <typename WindowOf>
   void load(const Segments& s, int64_t block, const Rows& from, const WindowOf& window, T* panel, T* lanes) const {
     for (int64_t p = 0; p < s.points; p += kPanelPoints) {
