@@ -12,27 +12,33 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
+from convext import _C
 from convext.conversion import is_converted, revert
 from convext.explanation import Choice, PassedOn, Recorder
 
 # A race runs at least MIN_PAIRS pairs, and more while it takes less than SECONDS.
 _MIN_PAIRS, _MAX_PAIRS, _SECONDS = 3, 25, 1.0
 
-Run = Callable[[nn.Module, tuple[Any, ...]], object]
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]  # by position, and by keyword
+Run = Callable[[nn.Module, Inputs], object]
 Layers = Mapping[str, nn.Module]
 
 
-def inference(model: nn.Module, inputs: tuple[Any, ...]) -> object:
+def inference(model: nn.Module, inputs: Inputs) -> object:
+    positional, keywords = inputs
     with torch.no_grad():
-        return model(*inputs)
+        return model(*positional, **keywords)
 
 
-def training_step(model: nn.Module, inputs: tuple[Any, ...]) -> object:
+def training_step(model: nn.Module, inputs: Inputs) -> object:
     """Forward and backward; the gradients are returned, and none is accumulated."""
+    positional, keywords = inputs
     with torch.enable_grad():
-        ends = [y for y in tree_leaves(model(*inputs)) if isinstance(y, Tensor) and y.requires_grad]
+        outputs = tree_leaves(model(*positional, **keywords))
+        ends = [y for y in outputs if isinstance(y, Tensor) and y.requires_grad]
         leaves = [
             x for x in (*model.parameters(), *tree_leaves(inputs)) if getattr(x, "requires_grad", False)
         ]
@@ -44,9 +50,15 @@ def training_step(model: nn.Module, inputs: tuple[Any, ...]) -> object:
 @contextmanager
 def unchanged(model: nn.Module, training: bool) -> Iterator[None]:
     """Training or evaluation mode by the flags alone, as a model's own train() may do more than to set them;
-    afterwards the flags and the buffers are as before."""
+    afterwards the flags and the buffers are as before, but for buffers that had no values yet."""
     flags = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    buffers = [
+        (module._buffers, name, buffer)
+        for module, _ in flags
+        for name, buffer in module._buffers.items()
+        if buffer is None or not is_lazy(buffer)
+    ]
+    values = [(buffer, buffer.clone()) for *_, buffer in buffers if buffer is not None]
     try:
         for module, _ in flags:
             module.training = training
@@ -54,21 +66,32 @@ def unchanged(model: nn.Module, training: bool) -> Iterator[None]:
     finally:
         for module, flag in flags:
             module.training = flag
+        for table, name, buffer in buffers:  # the names first: a module may have given them to other tensors
+            table[name] = buffer
         with torch.no_grad():
-            for buffer, value in buffers:
+            for buffer, value in values:
                 buffer.copy_(value)
 
 
 @contextmanager
 def _as_torch(model: nn.Module) -> Iterator[None]:
-    """:func:`convext.revert` for the length of a `with` block."""
+    """:func:`convext.revert` for the length of a `with` block, with :func:`convext.enable` undone.
+
+    Undone for all threads, as the setting is the process's; what others disable meanwhile is lost.
+    """
     classes = [(module, type(module)) for module in model.modules() if is_converted(module)]
+    depth = 0
     try:
+        while _C.is_enabled():
+            _C.disable()
+            depth += 1
         revert(model)
         yield
     finally:
         for module, cls in classes:
             module.__class__ = cls
+        for _ in range(depth):
+            _C.enable()
 
 
 @contextmanager
@@ -114,7 +137,7 @@ def _nodes(output: Any, first: int) -> list[Node]:
 
 
 def record(
-    run: Run, model: nn.Module, layers: Layers, inputs: tuple[Any, ...]
+    run: Run, model: nn.Module, layers: Layers, inputs: Inputs
 ) -> Mapping[str, list[Choice | PassedOn]]:
     """What computed each layer."""
     calls: dict[str, list[Choice | PassedOn]] = defaultdict(list)
@@ -136,7 +159,7 @@ class Seconds:
     layers: dict[str, float] = field(default_factory=dict)
 
 
-def race(run: Run, model: nn.Module, layers: Layers, inputs: tuple[Any, ...]) -> tuple[Seconds, Seconds]:
+def race(run: Run, model: nn.Module, layers: Layers, inputs: Inputs) -> tuple[Seconds, Seconds]:
     """The medians of the model as it is, and of the model with torch's layers."""
     ours: list[Seconds] = []
     theirs: list[Seconds] = []
@@ -157,7 +180,7 @@ def _median(runs: list[Seconds]) -> Seconds:
     return Seconds(median(run.model for run in runs), layers)
 
 
-def _time(run: Run, model: nn.Module, layers: Layers, inputs: tuple[Any, ...]) -> Seconds:
+def _time(run: Run, model: nn.Module, layers: Layers, inputs: Inputs) -> Seconds:
     seconds = dict.fromkeys(layers, 0.0)
 
     def enter(name: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from convext import _C
 from convext._tables import as_html, as_text
@@ -95,17 +95,19 @@ class Explanation:
         return "".join(f"<p>{call._repr_html_()}</p>" for call in self.calls) or "no convolution"
 
 
-def explain(module_or_problem: Callable[..., Any] | str, *inputs: Any) -> Explanation:
+def explain(module_or_problem: Callable[..., Any] | str, *inputs: Any, **keyword_inputs: Any) -> Explanation:
     """Tells how convext would compute a convolution, and why not otherwise.
 
     Nothing is computed: the module runs on fake tensors, which have sizes but no values, forwards and then
-    backwards, as if its inputs needed gradients too. What shows is what would run, so a convolution that is
-    not convext's, or that convext leaves to PyTorch, shows up as PyTorch's.
+    backwards, as if its inputs needed gradients too, also those within lists, tuples and dicts. What shows is
+    what would run, so a convolution that is not convext's, or that convext leaves to PyTorch, shows up as
+    PyTorch's.
 
     Args:
-        module_or_problem: a module (a single layer or a whole model) or another callable; or a problem
-            string, as CONVEXT_VERBOSE=1 prints it.
+        module_or_problem: a module (a single layer or a whole model) or another callable, whose gradients
+            are those of its inputs alone; or a problem string, as CONVEXT_VERBOSE=1 prints it.
         inputs: the arguments of the module.
+        keyword_inputs: those that it takes by keyword.
 
     Returns:
         For every convolution that would run: the algorithm, kernel, blocks and workspace, and the algorithms
@@ -127,17 +129,21 @@ def explain(module_or_problem: Callable[..., Any] | str, *inputs: Any) -> Explan
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with torch.enable_grad(), FakeTensorMode(allow_non_fake_inputs=True) as fakes, Recorder() as recorder:
-        fake_inputs = tuple(fakes.from_tensor(x).detach() if isinstance(x, Tensor) else x for x in inputs)
+        fake_inputs, fake_keywords = tree_map_only(
+            Tensor, lambda x: fakes.from_tensor(x).detach(), (inputs, keyword_inputs)
+        )
         leaves = [
-            x.requires_grad_() for x in fake_inputs if isinstance(x, Tensor) and x.dtype.is_floating_point
+            x.requires_grad_()
+            for x in tree_leaves((fake_inputs, fake_keywords))
+            if isinstance(x, Tensor) and x.dtype.is_floating_point
         ]
         if isinstance(module_or_problem, nn.Module):
             tensors = chain(module_or_problem.named_parameters(), module_or_problem.named_buffers())
             state: dict[str, Tensor] = {name: fakes.from_tensor(tensor) for name, tensor in tensors}
             leaves += [tensor for tensor in state.values() if tensor.requires_grad]
-            result = functional_call(module_or_problem, state, fake_inputs)
+            result = functional_call(module_or_problem, state, fake_inputs, fake_keywords)
         else:
-            result = module_or_problem(*fake_inputs)
+            result = module_or_problem(*fake_inputs, **fake_keywords)
         ends = [y for y in tree_leaves(result) if isinstance(y, Tensor) and y.requires_grad]
         if ends and leaves:
             torch.autograd.grad(ends, leaves, [torch.ones_like(y) for y in ends], allow_unused=True)

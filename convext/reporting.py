@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from convext import _measurement
 from convext._tables import Row, as_html, as_text
@@ -23,7 +24,7 @@ class Layer:
     reason: str | None  # why convext.convert() leaves it alone
     calls: tuple[Choice | PassedOn, ...] = ()  # the different ones, in the order in which they ran
     seconds: float | None = None
-    torch_seconds: float | None = None  # with torch.nn's layers in place of convext's
+    torch_seconds: float | None = None  # with torch.nn's layers in place of convext's, and convext disabled
     share: float | None = None  # of the time of the whole model
 
     @property
@@ -34,6 +35,12 @@ class Layer:
     def computed_by(self) -> tuple[str, ...]:
         """For each call "<algorithm> <kernel>", or "torch"."""
         return tuple(call.label for call in self.calls)
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether convext computes it though it is not converted: by :func:`convext.enable`, or as a layer of
+        the user's calls it."""
+        return not self.converted and any(isinstance(call, Choice) for call in self.calls)
 
     def to_dict(self) -> dict[str, Any]:
         """All that is known of the layer, as plain data."""
@@ -95,21 +102,29 @@ class Report:
         summary = f"{converted} of {len(self.layers)} convolution layers are convext's"
         if self.seconds is None or self.torch_seconds is None:
             return summary
+        if taken_over := sum(layer.is_taken_over for layer in self.layers):
+            summary += f", and it computes {taken_over} more"
         ours, theirs = _ms(self.seconds), _ms(self.torch_seconds)
         return f"{summary}; the model takes {ours} ms, with torch.nn's layers {theirs} ms"
 
 
-def report(model: nn.Module, *example_inputs: Any, train: bool = False) -> Report:
+def report(model: nn.Module, *example_inputs: Any, train: bool = False, **keyword_inputs: Any) -> Report:
     """Says of each convolution layer of a model whether it is convext's and, if not, why not.
 
     With inputs, the model is run on them. Then the report also says which algorithm and kernel computed each
     layer ("torch" where PyTorch did), how long it took, what share of the model's time that is, and how long
     it takes with torch.nn's layers in place of convext's: medians of runs that take turns, timed by hooks on
-    the layers. The model is left as it was: its buffers and the random numbers are restored.
+    the layers. The model is left as it was: its buffers and the random numbers are restored. Lazy layers are
+    materialised, and their buffers keep the values that they start with.
+
+    While convext is enabled, it is disabled for torch's turns; for all threads, as the setting is the
+    process's. Other threads should not enable or disable it meanwhile. A layer that calls convext by itself,
+    as a class derived from convext's does, calls it in torch's turns too.
 
     Args:
         model: any module, converted or not.
         example_inputs: the arguments of its `forward`.
+        keyword_inputs: those that it takes by keyword; one of the name `train` cannot be among them.
         train: whether to run a training step, in training mode and with the backward pass of the sum of
             the outputs, in place of a forward pass in evaluation mode and without gradients. Then a layer's
             time is that of both passes.
@@ -134,15 +149,20 @@ def report(model: nn.Module, *example_inputs: Any, train: bool = False) -> Repor
     1 of 1 convolution layers are convext's; the model takes ... ms, with torch.nn's layers ... ms
     """
     layers = {name: module for name, module in model.named_modules() if is_convolution(module)}
-    if not example_inputs:
+    inputs = example_inputs, keyword_inputs
+    if not any(inputs):
         rows = [Layer(name, module, is_converted(module), why_not(module)) for name, module in layers.items()]
         return Report(tuple(rows))
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
+        if any(map(is_lazy, model.buffers())):
+            # A run gives them their first values, which can then be restored as those of other buffers.
+            with _measurement.unchanged(model, training=False):
+                _measurement.inference(model, inputs)
         stack.enter_context(_measurement.unchanged(model, training=train))
         run = _measurement.training_step if train else _measurement.inference
-        calls = _measurement.record(run, model, layers, example_inputs)
-        ours, theirs = _measurement.race(run, model, layers, example_inputs)
+        calls = _measurement.record(run, model, layers, inputs)
+        ours, theirs = _measurement.race(run, model, layers, inputs)
     rows = [
         Layer(
             name,
@@ -177,7 +197,7 @@ def _measured(layer: Layer) -> list[Row]:
     first = [_named(layer), _ms(layer.seconds), _ms(layer.torch_seconds), f"{layer.share or 0:.1%}"]
     if not layer.calls:
         said = [["not called", "-", layer.status]]
-    elif not layer.converted:
+    elif not layer.converted and not layer.is_taken_over:
         said = [["torch", "-", layer.status]]
     else:
         said = [
