@@ -6,6 +6,8 @@ import io
 import itertools
 import json
 import math
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,10 +229,15 @@ def test_bandwidth_between_and_beyond_the_measured_sizes() -> None:
 
 
 def test_rate_adds_up_the_threads() -> None:
-    def worker() -> object:
-        return lambda: float(sum(np.ones(10_000)) > 0)
+    def worker() -> Callable[[], float]:
+        def work() -> float:
+            time.sleep(0.01)  # needs neither Python's lock nor a core of its own
+            return 1.0
 
-    assert rate(2, worker, sample=1e-4) > 0
+        return work
+
+    one, two = (rate(threads, worker, sample=0.02) for threads in (1, 2))
+    assert 1.7 * one < two <= 200, "a sleep may take longer than asked for, but not shorter"
 
 
 def test_thread_counts() -> None:

@@ -1,13 +1,12 @@
 """What takes torch's compilers seconds: inductor, exported programs and packages in a new process."""
 
 import copy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from helpers.call import ran, torchs_kernels
+from helpers.call import FORMATS, ran, torchs_kernels
+from helpers.process import run_python
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
@@ -69,7 +68,7 @@ def test_one_graph_serves_all_sizes(dynamic: bool | None, graphs: int) -> None:
     assert counter.frame_count == graphs
 
 
-@pytest.mark.parametrize("format_", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
+@pytest.mark.parametrize("format_", FORMATS.values(), ids=FORMATS)
 def test_max_autotune(format_: torch.memory_format) -> None:
     ours, theirs = models()
     x = torch.randn(2, 3, 8, 9).to(memory_format=format_).requires_grad_()
@@ -77,7 +76,7 @@ def test_max_autotune(format_: torch.memory_format) -> None:
     check(outputs(compiled, x), outputs(theirs, x))
 
 
-@pytest.mark.parametrize("format_", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
+@pytest.mark.parametrize("format_", FORMATS.values(), ids=FORMATS)
 def test_compiled_models_of_torch_are_taken_over(format_: torch.memory_format) -> None:
     """convext.enable() reaches what inductor made of torch.nn's layers, before and after."""
     _, model = models()
@@ -111,9 +110,7 @@ def test_compiled_autograd() -> None:
 def run_in_a_new_process(code: str, folder: Path, x: Tensor) -> Tensor:
     """Runs code that makes y of x, after `import torch, convext`; returns y."""
     torch.save(x, folder / "x.pt")
-    program = f"import torch, convext\nx = torch.load('x.pt')\n{code}\ntorch.save(y, 'y.pt')\n"
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(f"import torch, convext\nx = torch.load('x.pt')\n{code}\ntorch.save(y, 'y.pt')\n", cwd=folder)
     return torch.load(folder / "y.pt")
 
 

@@ -1,11 +1,8 @@
 """An exception in the middle of a call leaves no lock, no leak and no wrong result behind."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
+from helpers.process import run_python
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import convext
@@ -81,15 +78,7 @@ MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MAL
 
 
 def test_out_of_memory_at_every_allocation() -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", OUT_OF_MEMORY],
-        env=os.environ | MALLOC,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert result.returncode == 0, result.stderr
-    failures = [int(line) for line in result.stdout.split()]
+    failures = [int(line) for line in run_python(OUT_OF_MEMORY, **MALLOC).stdout.split()]
     assert len(failures) == 5
     assert min(failures) >= 5
 

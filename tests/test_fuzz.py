@@ -3,7 +3,7 @@
 from functools import partial
 
 import torch
-from helpers.call import compare, pair
+from helpers.call import FORMATS, compare, pair
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 import convext
 
-FORMATS = (torch.contiguous_format, torch.channels_last)
 fuzz = partial(
     settings, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
@@ -44,7 +43,7 @@ def convolutions(draw, transposed: bool) -> dict:
         },
         "bias": draw(st.booleans()),
         "dtype": draw(st.sampled_from((torch.float32, torch.float64))),
-        "formats": draw(st.tuples(*[st.sampled_from(FORMATS)] * 3)),
+        "formats": draw(st.tuples(*[st.sampled_from(list(FORMATS))] * 3)),
         "positive": draw(st.booleans()),
         "threads": draw(st.sampled_from((1, 1, 1, 2))),
         "seed": draw(st.integers(0, 2**32)),
@@ -62,20 +61,20 @@ def tensors(call: dict, weight_shape: tuple[int, ...], out_channels: int) -> lis
     torch.manual_seed(call["seed"])
     torch.set_num_threads(call["threads"])
 
-    def tensor(shape: tuple[int, ...], format_: torch.memory_format) -> Tensor:
+    def tensor(shape: tuple[int, ...], format_: str) -> Tensor:
         fill = torch.rand if call["positive"] else torch.randn
         made = fill(shape, dtype=call["dtype"])
-        return (made.to(memory_format=format_) if len(shape) == 4 else made).requires_grad_()
+        return (made.to(memory_format=FORMATS[format_]) if len(shape) == 4 else made).requires_grad_()
 
     x = tensor((call["n"], call["channels"][0], *call["size"]), call["formats"][0])
     w = tensor(weight_shape, call["formats"][1])
-    return [x, w, tensor((out_channels,), FORMATS[0]) if call["bias"] else None]
+    return [x, w, tensor((out_channels,), "nchw") if call["bias"] else None]
 
 
-def gradient_for(output: Tensor, format_: torch.memory_format) -> Tensor:
+def gradient_for(output: Tensor, format_: str) -> Tensor:
     """An incoming gradient, with a memory format of its own."""
     gradient = torch.randn_like(output.detach())
-    return gradient.to(memory_format=format_) if gradient.dim() == 4 else gradient
+    return gradient.to(memory_format=FORMATS[format_]) if gradient.dim() == 4 else gradient
 
 
 @fuzz(max_examples=1200)

@@ -3,10 +3,10 @@
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.process import run_python
 
 ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
@@ -108,10 +108,8 @@ def test_no_flag_that_changes_results_or_needs_this_machine() -> None:
 
 
 def test_files_are_short() -> None:
-    files = [
-        *SOURCES,
-        *(f for folder in ("convext", "tests", "examples") for f in (ROOT / folder).rglob("*.py")),
-    ]
+    folders = ("benchmarks", "convext", "examples", "tests")
+    files = [*SOURCES, *(f for folder in folders for f in (ROOT / folder).rglob("*.py"))]
     assert {str(f.relative_to(ROOT)) for f in files if len(f.read_text().splitlines()) > 400} == set()
 
 
@@ -190,6 +188,6 @@ with open("/proc/self/maps") as maps:
 def test_one_openmp_runtime() -> None:
     """torch's own, which convext shares."""
     convolve = "import convext; convext.conv2d(torch.randn(8, 8, 64, 64), torch.randn(8, 8, 3, 3))"
-    runtimes = [lines(sys.executable, "-c", RUNTIMES.format(more=more)) for more in ("", convolve)]
+    runtimes = [run_python(RUNTIMES.format(more=more)).stdout.split() for more in ("", convolve)]
     assert runtimes[0] == runtimes[1]
-    assert len(runtimes[1][0].split()) == 1
+    assert len(runtimes[1]) == 1

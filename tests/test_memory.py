@@ -3,8 +3,6 @@
 import math
 import mmap
 import random
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.problem import DTYPES, PASSES, Operands, Problem, conv1d, conv2d, draw, written
+from helpers.process import run_python
 from helpers.reference import check_exact
 from helpers.run import ALGORITHMS, AVAILABLE_ISAS, given, refusal
 
@@ -54,10 +53,7 @@ print(resident() - before)
 
 def test_distinct_shapes_leave_nothing_behind() -> None:
     """After 1,000 shapes, 10,000 others, forwards and backwards, grow the process by less than 1 MB."""
-    printed = subprocess.run(
-        [sys.executable, "-c", GROWTH], capture_output=True, text=True, timeout=120, check=True
-    ).stdout
-    assert int(printed) < 1e6
+    assert int(run_python(GROWTH).stdout) < 1e6
 
 
 # --- Huge pages -------------------------------------------------------------------------------------

@@ -1,31 +1,20 @@
 """The package around the kernels: report, explain, the settings, the checks before it is loaded."""
 
 import copy
-import os
-import subprocess
-import sys
 
 import numpy
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.process import run_python
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 
 import convext
 from convext import _C
 
 PROBLEM = "pass=output n=2 ic=3 oc=8 ih=9 iw=9 oh=7 ow=7 kh=3 kw=3"
-
-
-def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=os.environ | environment,
-        timeout=120,
-    )
 
 
 class Net(nn.Module):
@@ -126,7 +115,7 @@ def test_explain_a_layer_forwards_and_backwards(layer, passes):
 )
 @pytest.mark.parametrize("memory_format", ["contiguous_format", "channels_last"])
 def test_explain_names_the_problems_that_run(layer, memory_format):
-    run = python(
+    run = run_python(
         f"""
 import torch, convext
 layer = convext.{layer}
@@ -169,6 +158,38 @@ def test_explain_of_a_call_without_gradients(call, inputs):
     assert not convext.explain(call, *inputs).calls
 
 
+@pytest.mark.parametrize(
+    "inputs, keywords",
+    [
+        (lambda x: (x,), lambda x: {}),
+        (lambda x: ([x, None],), lambda x: {}),
+        (lambda x: ({"image": (x, 3)},), lambda x: {}),
+        (lambda x: (), lambda x: {"images": {"image": x}}),
+    ],
+    ids=("plain", "list", "dict", "keyword"),
+)
+def test_explain_finds_the_tensors_in_its_inputs(inputs, keywords):
+    """They are as fake as others, and gradients flow to them."""
+
+    class Nested(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = convext.Conv2d(3, 4, 3)
+
+        def forward(self, images):
+            (image,) = (t for t in torch.utils._pytree.tree_leaves(images) if isinstance(t, torch.Tensor))
+            seen.append(image)
+            return self.first(image)
+
+    seen, x = [], torch.randn(2, 3, 9, 9)
+    model = Nested()
+    calls = convext.explain(model, *inputs(x), **keywords(x)).calls
+    assert [call.problem for call in calls] == [
+        call.problem for call in convext.explain(model.first, x).calls
+    ]
+    assert type(seen[0]) is FakeTensor and not x.requires_grad
+
+
 def test_explain_computes_nothing():
     model = convext.convert(Net())
     x = torch.randn(2, 3, 9, 9)
@@ -198,9 +219,9 @@ def test_isa():
 
 
 def test_isa_from_the_environment():
-    assert python("import convext; print(convext._C.isa())", CONVEXT_ISA="scalar").stdout == "scalar\n"
-    wrong = python("import convext", CONVEXT_ISA="sse9")
-    assert wrong.returncode != 0 and "unknown instruction set 'sse9'" in wrong.stderr
+    assert run_python("import convext; print(convext._C.isa())", CONVEXT_ISA="scalar").stdout == "scalar\n"
+    wrong = run_python("import convext", CONVEXT_ISA="sse9", status=1)
+    assert "unknown instruction set 'sse9'" in wrong.stderr
 
 
 def test_show_config():
@@ -235,8 +256,7 @@ except ImportError as error:
 import sys
 print("convext._C" in sys.modules)
 """
-    run = python(code)
-    message, loaded = run.stdout.splitlines()
+    message, loaded = run_python(code).stdout.splitlines()
     assert sentence in message and loaded == "False"
 
 

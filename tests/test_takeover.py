@@ -1,8 +1,6 @@
 """convext.enable(): convext in the place of torch's own convolution, for all that is not told of convext."""
 
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,7 +8,8 @@ from itertools import product
 
 import pytest
 import torch
-from helpers.call import compare_results, layout, ran, results, same_error, torchs_kernels
+from helpers.call import FORMATS, compare_results, layout, ran, results, same_error, torchs_kernels
+from helpers.process import run_python
 from test_torch_suite import COMPUTED, LEFT_TO_TORCH, NAMES, OPS, bound, name, samples
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -64,26 +63,24 @@ def test_op_samples(op_name: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", LEFT_TO_TORCH, ids=name)
 @pytest.mark.parametrize("op_name", NAMES)
-def test_op_samples_of_other_dtypes_are_torchs_to_the_bit(op_name: str, dtype: torch.dtype) -> None:
-    for sample in samples(op_name, dtype, requires_grad=dtype not in (torch.int64, torch.complex64)):
-        if dtype.is_complex:  # torch makes real convolutions of it, and these are taken over
-            return
+def test_op_samples_of_other_dtypes_are_torchs(op_name: str, dtype: torch.dtype) -> None:
+    """To the bit, but for complex ones: torch makes real convolutions of these, and they are taken over."""
+    tolerances = {} if dtype.is_complex else {"rtol": 0, "atol": 0}
+    for sample in samples(op_name, dtype, requires_grad=dtype != torch.int64):
         f, operands = bound(getattr(F, op_name), sample)
         with convext.enabled():
             ours = results(f, operands)
         for result, wanted in zip(ours, results(f, operands), strict=True):
             assert layout(result) == layout(wanted)
-            assert torch.equal(result, wanted)
+            torch.testing.assert_close(result, wanted, **tolerances)
+    assert any(n.startswith("convext::") for n in operators(partial(f, *operands))) == dtype.is_complex
 
 
-FORMATS = (torch.contiguous_format, torch.channels_last)
-
-
-@pytest.mark.parametrize("formats", list(product(FORMATS, repeat=3)), ids=lambda f: str(f).count("last"))
+@pytest.mark.parametrize("formats", list(product(FORMATS, repeat=3)), ids="-".join)
 @pytest.mark.parametrize("f", (F.conv2d, F.conv_transpose2d))
-def test_layouts_are_torchs(f: Callable, formats: tuple) -> None:
+def test_layouts_are_torchs(f: Callable, formats: tuple[str, str, str]) -> None:
     x, w, gradient = (
-        torch.randn(2, 4, size, size).to(memory_format=format_)
+        torch.randn(2, 4, size, size).to(memory_format=FORMATS[format_])
         for size, format_ in zip((6, 3, 4 if f is F.conv2d else 8), formats, strict=True)
     )
     operands = [x.requires_grad_(), w[:, :4].repeat(2, 1, 1, 1)[:4].requires_grad_(), None]
@@ -262,10 +259,7 @@ for f, n in (F.conv1d, 1), (F.conv2d, 2), (F.conv_transpose1d, 1), (F.conv_trans
                 except Exception as error:
                     print(type(error), error)
 """
-    outputs = [
-        subprocess.run([sys.executable, "-c", code, which], capture_output=True, text=True, check=True).stdout
-        for which in ("convext", "torch")
-    ]
+    outputs = [run_python(code, which).stdout for which in ("convext", "torch")]
     assert outputs[0] == outputs[1] and len(outputs[0]) > 10000
 
 
@@ -352,8 +346,7 @@ def test_it_is_shown() -> None:
 
 def test_registering_warns_of_nothing() -> None:
     code = "import convext; convext.enable(); convext.enable()"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stderr == ""
+    assert run_python(code, PYTHONWARNINGS="error").stderr == ""
 
 
 TOGGLED = """
@@ -393,5 +386,4 @@ for model, other in zip(models, alone):
 @pytest.mark.parametrize("again", range(3))
 def test_one_thread_toggles_it_while_three_others_train(again: int) -> None:
     """In a new process, so that it is registered in the middle of their work too."""
-    done = subprocess.run([sys.executable, "-c", TOGGLED], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(TOGGLED)

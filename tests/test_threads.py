@@ -1,10 +1,6 @@
 """Results are the same to the bit for any number of threads, from run to run, wherever a call is made."""
 
-import os
 import statistics
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +11,7 @@ import pytest
 import torch
 from helpers import grid
 from helpers.problem import PASSES, Problem, conv1d, conv2d, draw
+from helpers.process import run_python
 from helpers.run import ALGORITHMS, distinct_isas, refusal, run
 from torch import Tensor
 
@@ -136,23 +133,9 @@ def tasks(x: Tensor, w: Tensor) -> List[Tensor]:
     assert same(tasks(x, w), [wanted[0]] * 4)
 
 
-def in_a_process(source: str) -> str:
-    """What a new Python process prints; it may take a minute."""
-    path = os.pathsep.join([os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))])
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source)],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
 def test_a_forked_child_after_openmp_was_used() -> None:
     """A DataLoader's worker: it is forked after the parent used its threads, and sets one thread."""
-    printed = in_a_process(
+    done = run_python(
         """
         import os, torch
         from test_threads import layer_and_gradients, same
@@ -165,12 +148,12 @@ def test_a_forked_child_after_openmp_was_used() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         """
     )
-    assert printed.strip() == "0"
+    assert done.stdout.strip() == "0"
 
 
 @pytest.mark.parametrize("start", ("fork", "spawn"))
 def test_a_data_loader_whose_workers_convolve(start: str) -> None:
-    printed = in_a_process(
+    done = run_python(
         f"""
         import torch
         from helpers.convolving import Convolved, all_convolved
@@ -182,14 +165,14 @@ def test_a_data_loader_whose_workers_convolve(start: str) -> None:
         print(torch.equal(torch.cat(list(loader)), wanted))
         """
     )
-    assert printed.strip() == "True"
+    assert done.stdout.strip() == "True"
 
 
 @pytest.mark.parametrize("backend", ("loky", "threading"))
 def test_workers_of_joblib(backend: str) -> None:
     """As scikit-learn uses it: processes that are started anew, or threads. (In one that is forked after the
     parent used OpenMP, and keeps its number of threads, torch's own convolution hangs too.)"""
-    printed = in_a_process(
+    done = run_python(
         f"""
         import torch
         from helpers.convolving import all_convolved, convolved
@@ -201,7 +184,7 @@ def test_workers_of_joblib(backend: str) -> None:
         print(torch.equal(torch.stack(got), wanted))
         """
     )
-    assert printed.strip() == "True"
+    assert done.stdout.strip() == "True"
 
 
 @pytest.mark.slow

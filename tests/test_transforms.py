@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from helpers.call import Recorder, layout, pair, ran, results, torchs_kernels
+from helpers.call import FORMATS, Recorder, layout, pair, ran, results, torchs_kernels
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -24,7 +24,6 @@ CALLS = {
     "conv_transpose1d": ("conv_transpose1d", {"stride": 2}, (2, 3, 5), (3, 2, 3)),
     "conv_transpose2d": ("conv_transpose2d", {"stride": 2, "dilation": 2}, (2, 3, 4, 5), (3, 2, 3, 2)),
 }
-FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 calls = pytest.mark.parametrize("case", CALLS)
 
 
