@@ -12,7 +12,7 @@ import convext
 from convext import _C
 from convext._build_info import TORCH_VERSION
 
-# Read CONVEXT_ISA and CONVEXT_VERBOSE: what is wrong with them should be said now, not at the first convolution.
+# Read CONVEXT_ISA and CONVEXT_VERBOSE: what is wrong with them shall be said now, not at a convolution.
 _C.isa()
 _C.verbose()
 

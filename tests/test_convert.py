@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers.call import ran, torchs_kernels
 from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
 from torch.nn.utils import fuse_conv_bn_eval, parametrizations, parametrize, prune, spectral_norm
 from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
 from torch.utils.flop_counter import FlopCounterMode
@@ -228,6 +229,19 @@ def test_fusion_with_batch_norm():
     fused = fuse_conv_bn_eval(model[0], model[1])
     assert type(fused) is convext.Conv2d
     assert_same(fused(IMAGES), model[:2](IMAGES))
+
+
+def test_what_looks_for_torchs_classes_wants_a_reverted_model():
+    """FX calls torch.nn's own modules as modules, and traces through others."""
+    model = convext.convert(small_model()).eval()
+    expected = model(IMAGES)
+    operators = {node.op for node in torch.fx.symbolic_trace(model).graph.nodes}
+    assert "call_function" in operators
+    traced = torch.fx.symbolic_trace(convext.revert(model))
+    fused = convext.convert(fuse(traced))
+    kinds = [type(module) for module in fused.modules()]
+    assert convext.Conv2d in kinds and nn.BatchNorm2d not in kinds
+    assert_same(fused(IMAGES), expected)
 
 
 @pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)

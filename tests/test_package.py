@@ -218,6 +218,21 @@ def test_isa():
     assert _C.isa() == before
 
 
+@pytest.mark.parametrize(("size", "threads"), ((5, 1), (64, 2)))
+def test_verbose_says_how_many_threads_ran(size, threads):
+    code = f"""
+        import torch, convext
+        torch.set_num_threads(2)
+        convext.conv2d(torch.ones(1, 8, {size}, {size}), torch.ones(8, 8, 3, 3))
+    """
+    assert f"| {threads} threads |" in run_python(code, CONVEXT_VERBOSE="1").stderr
+
+
+def test_verbose_is_yes_or_no():
+    wrong = run_python("import convext", CONVEXT_VERBOSE="yes", status=1)
+    assert "ValueError: convext: CONVEXT_VERBOSE must be 0 or 1, not 'yes'" in wrong.stderr
+
+
 def test_isa_from_the_environment():
     assert run_python("import convext; print(convext._C.isa())", CONVEXT_ISA="scalar").stdout == "scalar\n"
     wrong = run_python("import convext", CONVEXT_ISA="sse9", status=1)

@@ -70,12 +70,13 @@ Plan choose(const ConvProblem& given, const Policy& policy) {
   throw std::invalid_argument("convext: no algorithm is called '" + std::string(policy.algorithm) + "'");
 }
 
-void run(const Plan& plan, const Operands& operands, const Context& context) {
+int threads_for(const Plan& plan, int most) {
   constexpr double kFlopsPerThread = 1 << 18;  // some 4 us of dense work, about what opening a region costs
-  Context used = context;
-  used.threads =
-      static_cast<int>(std::clamp(plan.problem.flops() / kFlopsPerThread, 1.0, static_cast<double>(context.threads)));
-  plan.algorithm->run(plan.problem, plan, operands, used);
+  return static_cast<int>(std::clamp(plan.problem.flops() / kFlopsPerThread, 1.0, static_cast<double>(most)));
+}
+
+void run(const Plan& plan, const Operands& operands, const Context& context) {
+  plan.algorithm->run(plan.problem, plan, operands, context);
 }
 
 std::string to_string(const KernelName& name) {

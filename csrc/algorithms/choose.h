@@ -15,7 +15,10 @@ std::span<const Algorithm* const> all_algorithms();
 // policy.algorithm names none, or one that does not support the problem.
 Plan choose(const ConvProblem& problem, const Policy& policy);
 
-// Computes. A small problem runs on fewer threads than it is offered: opening a region costs microseconds.
+// How many threads are worth having, of so many: opening a region costs microseconds.
+int threads_for(const Plan& plan, int most);
+
+// Computes, on as many threads as the context has.
 void run(const Plan& plan, const Operands& operands, const Context& context);
 
 // For people: each algorithm with the reason why it was not taken, or nullptr for the one that was.

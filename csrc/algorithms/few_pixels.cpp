@@ -6,9 +6,9 @@
 // slice of channels are copied as an input gradient has them in memory, or transposed for an output pass, in place of
 // being cut into tiles of few rows, and stay in L1 while all pixels meet them. The sums are transposed at the end.
 #include "algorithms/algorithm.h"
+#include "algorithms/checks.h"
 #include "algorithms/correlation.h"
-#include "algorithms/half.h"
-#include "algorithms/layouts.h"
+#include "algorithms/method.h"
 #include "algorithms/read_ahead.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
@@ -35,10 +35,8 @@ class FewPixels {
   void plan(Blocks& b) const {
     const Tile tile = best_tile(tiles_, false, pixels_, ceil_div(c_.m, tiles_.lanes));
     b.mr = tile.mr, b.nv = tile.nv;
-    // As many steps as add up with little error, whose weights fill L1 at most.
-    const int64_t size = sizeof(T), fit = kL1Bytes / (size * b.nv * tiles_.lanes),
-                  steps = std::clamp<int64_t>(c_.k / 2, kMinSteps, size == 4 ? kMaxSteps : kMaxSteps / 2);
-    b.k = EvenSplit::of_at_most(c_.k, std::min(steps, fit)).largest();
+    const int64_t fit = kL1Bytes / (static_cast<int64_t>(sizeof(T)) * b.nv * tiles_.lanes);  // of weights
+    b.k = EvenSplit::of_at_most(c_.k, std::min(steps_at_once<T>(c_.k), fit)).largest();
     b.rows = EvenSplit::of_at_most(p_.n * pixel_tiles(b).parts, std::max<int64_t>(1, kMaxPixels / b.mr)).largest();
   }
 
@@ -60,7 +58,6 @@ class FewPixels {
   }
 
  private:
-  static constexpr int64_t kMinSteps = 48, kMaxSteps = 144;
   static constexpr int64_t kCopyPixels = 24;  // copying a step of a slice of weights takes as long as so many pixels
 
   // Tiles [first, last) of all images, destination channels [j0, j0 + columns) of a group.
@@ -167,8 +164,8 @@ class FewPixels {
   int64_t pixels_;
 };
 
-constexpr Half kHalf = half<FewPixels>();
-using AllPasses = Whole<kHalf>;
+constexpr Method kMethod = method<FewPixels>();
+using Only = OneMethod<kMethod>;
 
 const char* supports(const ConvProblem& p) {
   if (p.pass == Pass::kWeightGrad) return "it computes no weight gradients";
@@ -198,6 +195,6 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
 
 }  // namespace
 
-extern const Algorithm kFewPixels = {"few_pixels", supports, profitable, AllPasses::plan, AllPasses::run};
+extern const Algorithm kFewPixels = {"few_pixels", supports, profitable, Only::plan, Only::run};
 
 }  // namespace convext

@@ -2,7 +2,7 @@
 // gradient are the dense algorithm's: pixels are in the lanes there anyway.)
 #include <algorithm>
 
-#include "algorithms/layouts.h"
+#include "algorithms/checks.h"
 #include "algorithms/pixel_sum.h"
 #include "algorithms/tiling.h"
 
@@ -45,7 +45,7 @@ const char* worthwhile(const Plan& plan) {
   return (dense - 1) * number(pixels) > kSum * number(lanes) ? nullptr : "few pixels a block: its sums take longer";
 }
 
-using Grouped = Whole<kPixelSum>;
+using Only = OneMethod<kPixelSum>;
 
 }  // namespace
 
@@ -53,8 +53,8 @@ extern const Algorithm kGrouped = {
     .name = "grouped",
     .supports = supports,
     .profitable = profitable,
-    .plan = Grouped::plan,
-    .run = Grouped::run,
+    .plan = Only::plan,
+    .run = Only::run,
     .worthwhile = worthwhile,
 };
 

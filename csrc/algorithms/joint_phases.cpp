@@ -6,10 +6,10 @@
 //     source          s     s + 1       these adjoin: the product of those rows is added.
 //     even column     tap 1
 //     odd column      tap 2  tap 0      All phases along h read the same panel.
+#include "algorithms/checks.h"
 #include "algorithms/correlation.h"
 #include "algorithms/dense/product.h"
-#include "algorithms/half.h"
-#include "algorithms/layouts.h"
+#include "algorithms/method.h"
 #include "algorithms/panel.h"
 #include "algorithms/read_ahead.h"
 #include "algorithms/tiling.h"
@@ -53,9 +53,8 @@ class JointPhases {
     const Tile tile = best_tile(tiles_, true, c_.phases_w * c_.m, vectors(std::min(w_.out, kMaxPixels)));
     b.mr = tile.mr, b.nv = tile.nv, b.packed_weights = true;
 
-    // As many steps as add up with little error, of which there are at least two blocks if they are not few.
     const int64_t taps = ceil_div(c_.kernel_h, c_.phases_h) * ceil_div(c_.kernel_w, c_.phases_w);
-    const int64_t steps = std::clamp<int64_t>(c_.k * taps / 2, kMinSteps, sizeof(T) == 4 ? kMaxSteps : kMaxSteps / 2);
+    const int64_t steps = steps_at_once<T>(c_.k * taps);
     b.k = EvenSplit::of_at_most(c_.k, ceil_div(steps, taps)).largest();
 
     // The source rows of a destination row stay in L1, the panel and the result in L2.
@@ -97,7 +96,6 @@ class JointPhases {
   }
 
  private:
-  static constexpr int64_t kMinSteps = 32, kMaxSteps = 144;
   static constexpr int64_t kMinCols = 64, kMaxPixels = 2048;
   static constexpr int64_t kTasks = 4;  // a thread, so that all are busy to the end
 
@@ -254,8 +252,8 @@ class JointPhases {
   int64_t taps_h_ = 0, taps_w_ = 0;  // of all phases
 };
 
-constexpr Half kHalf = half<JointPhases>();
-using Phases = Whole<kHalf>;
+constexpr Method kMethod = method<JointPhases>();
+using Only = OneMethod<kMethod>;
 
 const char* supports(const ConvProblem& p) {
   if (p.pass != Pass::kInputGrad) return "it computes input gradients only";
@@ -272,6 +270,6 @@ const char* profitable(const ConvProblem& p, const Policy&) {
 
 }  // namespace
 
-extern const Algorithm kJointPhases = {"joint_phases", supports, profitable, Phases::plan, Phases::run};
+extern const Algorithm kJointPhases = {"joint_phases", supports, profitable, Only::plan, Only::run};
 
 }  // namespace convext

@@ -4,10 +4,10 @@
 //
 //   3 taps, padding 1:   product row of tap   0   1   2       Neither a panel nor a number of the padding is computed
 //     destination j adds its columns        j-1   j  j+1      with; register tiles are full from a single channel on.
+#include "algorithms/checks.h"
 #include "algorithms/correlation.h"
 #include "algorithms/dense/product.h"
-#include "algorithms/half.h"
-#include "algorithms/layouts.h"
+#include "algorithms/method.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -189,8 +189,8 @@ class Kn2row {
   const FoldKernel<T>& fold_;
 };
 
-constexpr Half kHalf = half<Kn2row>();
-using Rows = Whole<kHalf>;
+constexpr Method kMethod = method<Kn2row>();
+using Only = OneMethod<kMethod>;
 
 const char* supports(const ConvProblem& p) {
   if (p.pass == Pass::kWeightGrad) return "it computes outputs and input gradients";
@@ -227,7 +227,7 @@ const char* profitable(const ConvProblem& p, const Policy&) {
 const char* worthwhile(const Plan& plan) {
   constexpr double kTwice = 1.5, kTwiceOfOne = 3, kUnread = 8;
   const Correlation c(plan.problem);
-  const double columns = Rows::of(plan.problem).cost(plan) / static_cast<double>(c.n * c.g),
+  const double columns = Only::of(plan.problem).cost(plan) / static_cast<double>(c.n * c.g),
                pixels = static_cast<double>(c.m == 1 ? std::max(c.in_pixels(), c.out_pixels()) : c.in_pixels());
   if (columns > (c.m == 1 ? kTwiceOfOne : kTwice) * pixels) return "most of a block is what its neighbours compute too";
   return columns > kUnread * static_cast<double>(c.out_pixels()) ? "most of the product would go unread" : nullptr;
@@ -239,8 +239,8 @@ extern const Algorithm kKn2row = {
     .name = "kn2row",
     .supports = supports,
     .profitable = profitable,
-    .plan = Rows::plan,
-    .run = Rows::run,
+    .plan = Only::plan,
+    .run = Only::run,
     .worthwhile = worthwhile,
 };
 

@@ -1,4 +1,4 @@
-// A half of an algorithm: some of its passes, for both number types. A class template computes it,
+// A method of an algorithm computes some of its passes, for both number types. A class template describes it,
 //
 //   template <typename T>
 //   struct C {
@@ -10,14 +10,14 @@
 //     void run(const Workspace&, const Operands&, const Context&) const;
 //   };
 //
-// the file of which ends in `extern constexpr Half kName = half<C>();`.
+// the file of which makes `constexpr Method kName = method<C>();` of it: extern, if the algorithm is in another file.
 #pragma once
 
 #include "algorithms/algorithm.h"
 
 namespace convext {
 
-struct Half {
+struct Method {
   Plan (*plan)(const ConvProblem&, Isa);
   void (*run)(const ConvProblem&, const Plan&, const Operands&, const Context&);
   double (*cost)(const Plan&) = nullptr;
@@ -30,8 +30,8 @@ auto call_with(const ConvProblem& p, Isa isa, const Blocks& blocks, const F& f) 
 }
 
 template <template <typename> class C>
-constexpr Half half() {
-  Half made{
+constexpr Method method() {
+  Method made{
       .plan =
           [](const ConvProblem& p, Isa isa) {
             Plan plan;
@@ -56,10 +56,10 @@ constexpr Half half() {
   return made;
 }
 
-// What an algorithm of several halves exports, each of which computes the problems that half_of gives it.
-template <const Half& (*half_of)(const ConvProblem&)>
-struct HalvesBy {
-  static constexpr auto of = half_of;
+// What an algorithm of several methods exports, each of which computes the problems that method_of gives it.
+template <const Method& (*method_of)(const ConvProblem&)>
+struct MethodsBy {
+  static constexpr auto of = method_of;
   static Plan plan(const ConvProblem& p, const Policy& policy) { return of(p).plan(p, policy.isa); }
   static void run(const ConvProblem& p, const Plan& plan, const Operands& operands, const Context& context) {
     of(p).run(p, plan, operands, context);
@@ -67,19 +67,19 @@ struct HalvesBy {
 };
 
 // Of an algorithm that computes all that it supports by one.
-template <const Half& half>
-const Half& only_half(const ConvProblem&) {
-  return half;
+template <const Method& method>
+const Method& only_method(const ConvProblem&) {
+  return method;
 }
-template <const Half& half>
-using Whole = HalvesBy<only_half<half>>;
+template <const Method& method>
+using OneMethod = MethodsBy<only_method<method>>;
 
 // As most have it: one for the output pass and the input gradient, and one for the weight gradient.
-template <const Half& correlation, const Half& weight_grad>
-const Half& half_of_pass(const ConvProblem& p) {
+template <const Method& correlation, const Method& weight_grad>
+const Method& method_of_pass(const ConvProblem& p) {
   return p.pass == Pass::kWeightGrad ? weight_grad : correlation;
 }
-template <const Half& correlation, const Half& weight_grad>
-using Halves = HalvesBy<half_of_pass<correlation, weight_grad>>;
+template <const Method& correlation, const Method& weight_grad>
+using Methods = MethodsBy<method_of_pass<correlation, weight_grad>>;
 
 }  // namespace convext

@@ -93,6 +93,9 @@ void copy_block(T* dst, int64_t dst_pitch, const PlaneBlock<T>& b, PaddingMode m
 //   kInPlace     [channel][position]                         none: one tap that moves nothing reads the source itself
 enum class Arrangement : uint8_t { kShifts, kColumnTaps, kTapCopies, kInPlace };
 
+// Is a line of pixels a row, or a part of one?
+inline bool in_rows(Arrangement a) { return a == Arrangement::kShifts || a == Arrangement::kInPlace; }
+
 template <typename T>
 class PanelShape {
  public:

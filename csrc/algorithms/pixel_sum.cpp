@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
+#include "algorithms/checks.h"
 #include "algorithms/chunks.h"
-#include "algorithms/layouts.h"
 #include "algorithms/panel.h"
 #include "algorithms/pixel_blocks.h"
 #include "algorithms/tiling.h"
@@ -63,9 +63,7 @@ class PixelSum {
     b.k = EvenSplit::of_at_most(icg_, std::max<int64_t>(1, l2 / (b.images * plane(b.rows, b.cols)))).largest();
 
     const int64_t apart = p_.g * ceil_div(icg_, b.k);
-    const int64_t affordable =
-        kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
-    b.chunks = std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, PixelBlocks(p_, b).count());
+    b.chunks = chunk_count(apart, static_cast<int64_t>(sizeof(T)) * p_.weight_count(), PixelBlocks(p_, b).count());
   }
 
   KernelName kernel() const { return {.shape = "inner_product", .mr = blocks_.mr, .nr = blocks_.nv}; }
@@ -85,9 +83,9 @@ class PixelSum {
       const int64_t chunk = take_index(task, chunks.parts), ii = take_index(task, ic.parts), gi = task;
       for (int64_t i = 0; i < chunks.length(chunk); ++i) {
         const PixelBlock px = blocks[chunks.begin(chunk) + i];
-        const Geometry geometry = prepare(px, ic.length(ii), s);
+        const Lines lines = prepare(px, ic.length(ii), s);
         for (int64_t g = groups.begin(gi); g < groups.begin(gi + 1); ++g)
-          add_block(px, geometry, g, ic.begin(ii), ic.length(ii), i > 0, o, s, sums.of(chunk),
+          add_block(px, lines, g, ic.begin(ii), ic.length(ii), i > 0, o, s, sums.of(chunk),
                     p_.bias ? sums.bias_of(chunk) : nullptr);
       }
     });
@@ -97,8 +95,6 @@ class PixelSum {
 
  private:
   static constexpr double kCopyCycles = 0.3;
-  static constexpr int64_t kTasks = 16;
-  static constexpr int64_t kMaxPartialBytes = 1 << 20;
   static constexpr int64_t kPixelsPerTask = 16384;
 
   struct Scratch {
@@ -122,7 +118,7 @@ class PixelSum {
   }
 
   // Of all groups, for one block of pixels.
-  struct Geometry {
+  struct Lines {
     PanelShape<T> panel;
     int64_t segments, length, columns;
   };
@@ -133,8 +129,8 @@ class PixelSum {
     return PanelShape<T>(h_, w_, rows, cols, blocks_.arrangement);
   }
 
-  Geometry prepare(const PixelBlock& px, int64_t channels, const Scratch& s) const {
-    Geometry g{shape(px.rows, px.cols), 0, 0, 0};
+  Lines prepare(const PixelBlock& px, int64_t channels, const Scratch& s) const {
+    Lines g{shape(px.rows, px.cols), 0, 0, 0};
     g.length = g.panel.line_length();
     const int64_t image = in_place() ? p_.ic * p_.input_pixels() : channels * g.panel.channel_pitch();
     for (int64_t i = 0; i < px.images; ++i)
@@ -149,13 +145,12 @@ class PixelSum {
     return g;
   }
 
-  void add_block(const PixelBlock& px, const Geometry& geometry, int64_t g, int64_t ic0, int64_t channels,
-                 bool accumulate, const Operands& o, const Scratch& s, T* weight, double* bias) const {
+  void add_block(const PixelBlock& px, const Lines& lines, int64_t g, int64_t ic0, int64_t channels, bool accumulate,
+                 const Operands& o, const Scratch& s, T* weight, double* bias) const {
     const T* input = static_cast<const T*>(o.input) + (px.n0 * p_.ic + g * icg_ + ic0) * p_.input_pixels();
     for (int64_t i = 0; i < px.images && !in_place(); ++i)
-      geometry.panel.pack(s.panel + i * channels * geometry.panel.channel_pitch(),
-                          input + i * p_.ic * p_.input_pixels(), p_.ih, p_.iw, channels, px.r0, px.c0, p_.padding_mode,
-                          row_kernels_);
+      lines.panel.pack(s.panel + i * channels * lines.panel.channel_pitch(), input + i * p_.ic * p_.input_pixels(),
+                       p_.ih, p_.iw, channels, px.r0, px.c0, p_.padding_mode, row_kernels_);
     const T* rows = in_place() ? input + px.c0 : s.panel;
     const T* output =
         static_cast<const T*>(o.output) + (px.n0 * p_.oc + g * ocg_) * p_.output_pixels() + px.r0 * p_.ow + px.c0;
@@ -163,10 +158,9 @@ class PixelSum {
     const T* a[kInnerProductMaxMr];
     const T* b[kInnerProductMaxNr];
     args.a = a, args.b = b, args.a_segments = s.a_segments;
-    args.segments = geometry.segments, args.length = geometry.length, args.accumulate = accumulate;
+    args.segments = lines.segments, args.length = lines.length, args.accumulate = accumulate;
     args.c_row = icg_ * p_.taps(), args.c_column = 1;
-    const EvenSplit m = EvenSplit::of_at_most(ocg_, blocks_.mr),
-                    n = EvenSplit::of_at_most(geometry.columns, blocks_.nv);
+    const EvenSplit m = EvenSplit::of_at_most(ocg_, blocks_.mr), n = EvenSplit::of_at_most(lines.columns, blocks_.nv);
     for (int64_t mi = 0; mi < m.parts; ++mi) {
       const int64_t mr = m.length(mi);
       for (int64_t r = 0; r < mr; ++r) a[r] = output + (m.begin(mi) + r) * p_.output_pixels();
@@ -194,6 +188,6 @@ class PixelSum {
 
 }  // namespace
 
-extern constexpr Half kPixelSum = half<PixelSum>();
+extern constexpr Method kPixelSum = method<PixelSum>();
 
 }  // namespace convext

@@ -2,10 +2,10 @@
 // output channels would not fill the lanes. Depthwise and grouped convolution share it.
 #pragma once
 
-#include "algorithms/half.h"
+#include "algorithms/method.h"
 
 namespace convext {
 
-extern const Half kPixelSum;
+extern const Method kPixelSum;
 
 }  // namespace convext

@@ -6,8 +6,8 @@
 //   output[n][oc]   =  sum over ic  input[n][ic]  * weight[oc][ic]     inner products, channels in the lanes
 //   input[n][ic]    =  sum over oc  output[n][oc] * weight[oc][ic]     outer products, input channels in the lanes
 //   weight[oc][ic]  =  sum over n   output[n][oc] * input[n][ic]       likewise
+#include "algorithms/checks.h"
 #include "algorithms/dense/dense.h"
-#include "algorithms/layouts.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -180,11 +180,11 @@ const char* supports(const ConvProblem& p) {
 
 const char* profitable(const ConvProblem&, const Policy&) { return nullptr; }
 
-constexpr Half kOnePixel = half<OnePixel>();
+constexpr Method kOnePixel = method<OnePixel>();
 
-const Half& half_of(const ConvProblem& p) { return one_pixel(p) ? kOnePixel : Dense::of(p); }
+const Method& method_of(const ConvProblem& p) { return one_pixel(p) ? kOnePixel : Dense::of(p); }
 
-using Pointwise = HalvesBy<half_of>;
+using Pointwise = MethodsBy<method_of>;
 
 }  // namespace
 

@@ -46,6 +46,13 @@ struct EvenSplit {
   int64_t shorter_, longer_parts_;
 };
 
+// Of a sum of `steps` those to be added in one go, before they are added to those before: few, and less than half of
+// them, else their rounding errors would pile up. (Those of up to 48 do not: torch's are as large.)
+template <typename T>
+int64_t steps_at_once(int64_t steps) {
+  return std::clamp<int64_t>(steps / 2, 48, sizeof(T) == 4 ? 144 : 72);
+}
+
 struct Tile {
   int mr = 1, nv = 1;
 };

@@ -19,9 +19,9 @@
 #include <string_view>
 #include <tuple>
 
+#include "algorithms/checks.h"
 #include "algorithms/choose.h"
 #include "algorithms/convert_layout.h"
-#include "algorithms/layouts.h"
 #include "algorithms/tiling.h"
 #include "torch/fold.h"
 #include "torch/layout.h"
@@ -56,7 +56,7 @@ void advise_huge_pages(const void* data, size_t bytes) {
 }
 
 void compute_dense(const ConvProblem& problem, const Plan& plan, const Operands& operands) {
-  Context context{.threads = threads()};
+  Context context{.threads = threads_for(plan, threads())};
   const size_t bytes = plan.workspace.total(context.threads);
   c10::DataPtr workspace;  // torch aligns to 64 bytes
   if (bytes != 0) workspace = c10::GetCPUAllocator()->allocate(bytes);

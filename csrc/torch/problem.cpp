@@ -7,7 +7,7 @@ namespace convext {
 namespace {
 
 // One spatial dimension of a problem.
-struct Axis {
+struct AxisArguments {
   int64_t input, kernel, output, stride, dilation, padding;
 
   // What the taps of all outputs read before and after the input; negative: what they do not read.
@@ -15,7 +15,7 @@ struct Axis {
   int64_t after() const { return (output - 1) * stride + (kernel - 1) * dilation + 1 - padding - input; }
 };
 
-void check_axis(const Axis& a, PaddingMode mode) {
+void check_axis(const AxisArguments& a, PaddingMode mode) {
   TORCH_CHECK(a.stride > 0 && a.dilation > 0, "convext: stride and dilation must be positive");
   if (a.output <= 0 || a.kernel <= 0 || a.input <= 0) return;
   // Far from the limits of 64 bits, so that kernels need not think of them.
@@ -32,14 +32,14 @@ void check_axis(const Axis& a, PaddingMode mode) {
 }
 
 // The axis with the numbers that do not matter set to their defaults.
-Axis without_idle_numbers(Axis a) {
+AxisArguments without_idle_numbers(AxisArguments a) {
   if (a.output == 1) a.stride = 1;
   if (a.kernel == 1) a.dilation = 1;
   return a;
 }
 
-Axis make_axis(const ProblemArguments& a, size_t i, PaddingMode mode) {
-  const Axis axis{a.input[i + 2], a.weight[i + 2], a.output[i + 2], a.stride[i], a.dilation[i], a.padding[i]};
+AxisArguments make_axis(const ProblemArguments& a, size_t i, PaddingMode mode) {
+  const AxisArguments axis{a.input[i + 2], a.weight[i + 2], a.output[i + 2], a.stride[i], a.dilation[i], a.padding[i]};
   check_axis(axis, mode);
   return without_idle_numbers(axis);
 }
@@ -80,7 +80,7 @@ ConvProblem make_problem(const ProblemArguments& a) {
   p.g = a.groups;
   p.ic = a.input[1];
   p.oc = a.output[1];
-  Axis h{1, 1, 1, 1, 1, 0}, w = make_axis(a, a.stride.size() - 1, p.padding_mode);
+  AxisArguments h{1, 1, 1, 1, 1, 0}, w = make_axis(a, a.stride.size() - 1, p.padding_mode);
   if (a.stride.size() == 2) h = make_axis(a, 0, p.padding_mode);
   p.ih = h.input, p.iw = w.input;
   p.kh = h.kernel, p.kw = w.kernel;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "algorithms/layouts.h"
+#include "algorithms/checks.h"
 #include "kernels/tables.h"
 
 namespace convext {
@@ -21,7 +21,7 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   return in_lanes < (p.g > 1 ? lanes / 2 + 1 : 5) ? "few channels a group leave lanes idle" : nullptr;
 }
 
-using Pixels = Halves<kPixelCorrelation, kPixelWeightGrad>;
+using Pixels = Methods<kPixelCorrelation, kPixelWeightGrad>;
 
 }  // namespace
 

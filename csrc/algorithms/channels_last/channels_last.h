@@ -1,13 +1,13 @@
-// The two halves of the channels_last algorithm; channels_last.cpp puts them together.
+// The two methods of the channels_last algorithm; channels_last.cpp puts them together.
 #pragma once
 
-#include "algorithms/half.h"
-#include "algorithms/layouts.h"
+#include "algorithms/checks.h"
+#include "algorithms/method.h"
 
 namespace convext {
 
 // correlate.cpp and weight_grad.cpp.
-extern const Half kPixelCorrelation, kPixelWeightGrad;
+extern const Method kPixelCorrelation, kPixelWeightGrad;
 
 // Pixels that nothing moves are one row, whichever image they are of.
 inline ConvProblem as_one_image(const ConvProblem& problem) {

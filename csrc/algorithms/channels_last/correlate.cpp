@@ -374,6 +374,6 @@ class PixelCorrelation {
 
 }  // namespace
 
-extern constexpr Half kPixelCorrelation = half<PixelCorrelation>();
+extern constexpr Method kPixelCorrelation = method<PixelCorrelation>();
 
 }  // namespace convext

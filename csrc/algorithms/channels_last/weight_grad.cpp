@@ -390,6 +390,6 @@ class PixelWeightGrad {
 
 }  // namespace
 
-extern constexpr Half kPixelWeightGrad = half<PixelWeightGrad>();
+extern constexpr Method kPixelWeightGrad = method<PixelWeightGrad>();
 
 }  // namespace convext

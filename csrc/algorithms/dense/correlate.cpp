@@ -5,18 +5,15 @@
 // (A source that one tap reads as it lies is its own panel.)
 #include "algorithms/dense/dense.h"
 #include "algorithms/dense/pack_weights.h"
+#include "algorithms/dense/plan_correlation.h"
 #include "algorithms/dense/product.h"
 #include "algorithms/dense/task_grid.h"
-#include "algorithms/layouts.h"
 #include "algorithms/panel.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
 
 namespace convext {
 namespace {
-
-// Bytes of weights a cycle from the L3 cache or memory.
-constexpr double kStreamedBytes = 10;
 
 template <typename T>
 class Correlate {
@@ -30,79 +27,8 @@ class Correlate {
         rows_(rows<T>(isa)) {}
 
   void plan(Blocks& b) const {
-    const Axis h = c_.axis_h(0), w = c_.all_phases_w();
-    const AxisPart part_h = cut(h, h.out).largest(), part_w = cut(w, kMaxCols).largest();
-    const int64_t th = apart_ ? part_h.taps : ceil_div(c_.kernel_h, c_.phases_h),
-                  tw = apart_ ? part_w.taps : ceil_div(c_.kernel_w, c_.phases_w), lanes = tiles_.lanes;
-    const auto vectors = [&](int64_t pixels) { return ceil_div(pixels, lanes); };
-
-    // Cycles of one source channel and image: padded vectors at the end of each line, weights that come from
-    // beyond L2 for every block of pixels, and copying: by each block of destination channels, whose results of
-    // several images stay near.
-    double best_cycles = 0;
-    const bool streamed = c_.m * c_.k * c_.taps() * static_cast<int64_t>(sizeof(T)) > 2 * l2_bytes(isa_);
-    const double weight_cycles = streamed ? static_cast<double>(c_.m * th * tw) * sizeof(T) / kStreamedBytes : 0;
-    const auto consider = [&](Arrangement arrangement, int64_t images, int64_t copies, int64_t lines, int64_t length) {
-      const Tile t = best_tile(tiles_, true, c_.m, vectors(length));
-      const double product =
-          product_cycles(EvenSplit::of_at_most(c_.m, t.mr), EvenSplit::of_at_most(vectors(length), t.nv));
-      const int64_t result = c_.m * length * static_cast<int64_t>(sizeof(T)),
-                    copiers = images > 1 ? ceil_div(result, kMaxResultBytes) : 1;
-      const double cycles =
-          (product * static_cast<double>(lines * th * tw) + weight_cycles) / static_cast<double>(images) +
-          static_cast<double>(copies * copiers * h.out) * (kRowCycles + kNumberCycles * static_cast<double>(w.out));
-      if (best_cycles != 0 && cycles >= best_cycles) return;
-      best_cycles = cycles, b.arrangement = arrangement, b.images = images;
-    };
-    const int64_t pixels = std::max<int64_t>(1, part_h.length * part_w.length);
-    const int64_t together =
-        EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, (apart_ ? kMaxCols : kMaxFlatPixels) / pixels)).largest();
-    if (moves_nothing(c_.problem()))
-      consider(Arrangement::kInPlace, 1, 0, h.out, w.out);
-    else if (!apart_ || h.out == 1)
-      consider(Arrangement::kShifts, 1, 1, h.out, w.out);
-    if (!apart_ && h.out > 1 && w.out <= kMaxFlatWidth)
-      consider(scattered() || tap_classes(h) < h.taps ? Arrangement::kColumnTaps : Arrangement::kTapCopies, 1, tw, 1,
-               h.out * w.out);
-    if (apart_ ? h.out > 1 : together > 1 && !scattered())
-      consider(Arrangement::kTapCopies, together, th * tw + 1, 1, together * pixels);
-
-    const bool shifts = in_rows(b.arrangement);
-    b.cols = apart_ ? part_w.length : shifts ? std::min(w.out, kMaxCols) : w.out;
-    const int64_t line = shifts ? b.cols : b.images * part_h.length * b.cols;
-    const int64_t uses = shifts ? vectors(line) * std::min(h.out, ceil_div(kMaxCols, line)) : vectors(line);
-    b.packed_weights = !apart_ && packing_pays(uses, vectors(c_.n * c_.out_pixels()));
-    const Tile tile = best_tile(tiles_, b.packed_weights, c_.m, std::min(vectors(line), vectors(kMaxCols)));
-    b.mr = tile.mr, b.nv = tile.nv;
-
-    const int64_t nr = tile.nv * lanes;
-    const int64_t slice = shifts ? th * (nr + (tw - 1) * std::min(w.offset_step, nr)) : th * tw * nr;
-    const int64_t fit = kL1Bytes / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(slice, 1));
-    // Sums of few steps, of which there are at least two: added in one go their rounding errors would pile up. (Up to
-    // 48 do not: torch's are as large.)
-    const int64_t taps = std::max<int64_t>(1, th * tw);
-    const int64_t steps = std::clamp<int64_t>(c_.k * taps / 2, kMinSteps, sizeof(T) == 4 ? kMaxSteps : kMaxSteps / 2);
-    b.k = EvenSplit::of_at_most(c_.k, std::clamp<int64_t>(fit, 1, ceil_div(steps, taps))).largest();
-
-    // As many rows as keep the panel within L2, and the block of the result that the panels add to.
-    const auto bytes = [&](int64_t rows) {
-      const int64_t panel = PanelShape<T>(h, w, rows, b.cols, b.arrangement).channel_pitch() * b.k;
-      const int64_t result = scattered() ? c_.phases_w * c_.m * rows * b.cols : 0;
-      return static_cast<int64_t>(sizeof(T)) * std::max(2 * panel, result);
-    };
-    b.rows = b.images > 1 ? h.out : 1;
-    while (b.rows < h.out && b.rows * b.cols < kMaxCols && bytes(b.rows + 1) <= l2_bytes(isa_)) ++b.rows;
-    b.rows = cut(h, b.rows).largest().length;
-
-    // Destination channels: a phase's packed weights share L2 with the panel; those of all phases, and results, stay
-    // near. Read in place, weights pay for no second copy of a panel, unless results would fill L2 besides.
-    const int64_t weights = std::max<int64_t>(1, b.k * th * tw),
-                  result = std::max<int64_t>(1, c_.phases_w * b.images * b.rows * b.cols);
-    const int64_t near = std::min(l2_bytes(isa_) / weights, kMaxResultBytes / std::max(c_.phases_w * weights, result));
-    const int64_t read_in_place = apart_ ? c_.m : kMaxResultBytes / 2 / static_cast<int64_t>(sizeof(T)) / result;
-    const int64_t least = std::min<int64_t>(b.packed_weights ? 4 * b.mr : std::max<int64_t>(read_in_place, b.mr), c_.m);
-    b.m = std::clamp<int64_t>(near / static_cast<int64_t>(sizeof(T)), least, c_.m);
-    while (Correlate(*this, b).workspace().thread_bytes > kMaxThreadBytes && shrink(b)) {
+    b = CorrelationPlan<T>(c_, apart_, isa_).blocks();
+    while (Correlate(*this, b).workspace().thread_bytes > kMaxThreadBytes && CorrelationPlan<T>::shrink(b)) {
     }
   }
 
@@ -142,51 +68,11 @@ class Correlate {
   // The same problem with other blocks.
   Correlate(const Correlate& other, const Blocks& blocks) : Correlate(other) { blocks_ = blocks; }
 
-  // Halves the block where it costs least; false if nothing is left to halve.
-  static bool shrink(Blocks& b) {
-    const bool narrow = !in_rows(b.arrangement) || b.cols <= kMinCols;
-    int64_t& size = b.images > 1 ? b.images : b.rows > 1 ? b.rows : !narrow ? b.cols : b.m > b.mr ? b.m : b.k;
-    if (size == 1) return false;
-    size = ceil_div(size, 2);
-    return true;
-  }
-
-  static constexpr int64_t kMinCols = 64;
-  static constexpr int64_t kMaxFlatWidth = 256;  // wider rows are long enough by themselves
-  static constexpr int64_t kMaxCols = 1024;
-  static constexpr int64_t kMinSteps = 48, kMaxSteps = 144;
-  // Of several images: enough vectors to lose little in the last one. Packed weights stream at no cost to larger
-  // products, and each block of destination channels copies the images again (up to 20 % where weights were shared).
-  static constexpr int64_t kMaxFlatPixels = 256;
-  static constexpr int64_t kMaxResultBytes = 1 << 20;
-
-  // Do packed weights pay where a block has `uses` vectors of pixels, and all images have `all`? Read in place, a
-  // tile's rows (or, if these adjoin, its steps) spread over as many cache lines and pages. Neighbouring taps share
-  // them: packing gains a tenth with many pixels of all images, and loses one with few. So it does with a single tap,
-  // unless its rows meet in few sets of L2.
-  bool packing_pays(int64_t uses, int64_t all) const {
-    constexpr int64_t kUses = 12, kUsesAcross = 2, kAll = 32, kPage = 4096;
-    if (c_.weight_m == 1) return uses > kUsesAcross;
-    if (scattered()) return uses > kUses;
-    const bool many = all > kAll;
-    if (c_.taps() > 1) return many && reads_all_taps();
-    return uses > kUses && (many || c_.weight_m * static_cast<int64_t>(sizeof(T)) % kPage == 0);
-  }
-
-  AxisCut cut(const Axis& axis, int64_t longest) const { return {axis, apart_, longest}; }
-
-  // Is a line of pixels a row, or a part of one?
-  static bool in_rows(Arrangement a) { return a == Arrangement::kShifts || a == Arrangement::kInPlace; }
-
   bool in_place() const { return blocks_.arrangement == Arrangement::kInPlace; }
   // Do tiles ask for the source that the next columns read? (AVX2, whose columns take 1.5 cache lines: x0.9 to x1.07.)
   bool asks_ahead() const { return in_place() && blocks_.packed_weights && isa_ == Isa::kAvx512; }
   bool keeps() const { return Product<T>::keeps(tiles_, blocks_, blocks_.m); }
 
-  // Has each source channel a block of weights to itself?
-  bool reads_all_taps() const {
-    return c_.output_pass && c_.axis_h(0).taps == c_.kernel_h && c_.axis_w(0).taps == c_.kernel_w;
-  }
   bool scattered() const { return c_.phases_h * c_.phases_w > 1; }
   // Does the result pass through memory of the thread, from where it goes to several places of the destination?
   bool gathered() const {
@@ -384,6 +270,6 @@ class Correlate {
 
 }  // namespace
 
-extern constexpr Half kDenseCorrelation = half<Correlate>();
+extern constexpr Method kDenseCorrelation = method<Correlate>();
 
 }  // namespace convext

@@ -1,7 +1,7 @@
 // Dense convolution as an implicit matrix product, channels first, any kernel, stride, dilation and group.
 #include "algorithms/dense/dense.h"
 
-#include "algorithms/layouts.h"
+#include "algorithms/checks.h"
 
 namespace convext {
 namespace {

@@ -1,12 +1,12 @@
-// The two halves of the dense algorithm; dense.cpp puts them together.
+// The two methods of the dense algorithm; dense.cpp puts them together.
 #pragma once
 
-#include "algorithms/half.h"
+#include "algorithms/method.h"
 
 namespace convext {
 
 // correlate.cpp and weight_grad.cpp.
-extern const Half kDenseCorrelation, kDenseWeightGrad;
-using Dense = Halves<kDenseCorrelation, kDenseWeightGrad>;
+extern const Method kDenseCorrelation, kDenseWeightGrad;
+using Dense = Methods<kDenseCorrelation, kDenseWeightGrad>;
 
 }  // namespace convext

@@ -10,9 +10,9 @@
 // A 1x1 kernel that moves nothing is symmetric: with input and output exchanged the sums lie in the weight's layout,
 // and the first chunk's are the weight's own memory.
 #include "algorithms/axis_cut.h"
+#include "algorithms/checks.h"
 #include "algorithms/chunks.h"
 #include "algorithms/dense/dense.h"
-#include "algorithms/layouts.h"
 #include "algorithms/panel.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
@@ -161,13 +161,11 @@ class WeightGrad {
   };
 
   // Output pixels of one step: images [n0, n0 + images) x rows x columns.
-  struct PixelBlock {
+  struct Block {
     int64_t n0, images;
     AxisPart h, w;
     int64_t steps() const { return images * h.length * w.length; }
-    bool alike(const PixelBlock& b) const {
-      return images == b.images && h.length == b.h.length && w.length == b.w.length;
-    }
+    bool alike(const Block& b) const { return images == b.images && h.length == b.h.length && w.length == b.w.length; }
   };
 
   struct Scratch {
@@ -203,7 +201,7 @@ class WeightGrad {
     return ceil_div(p_.n, b.images) * cut(h_, b.rows).parts() * cut(w_, b.cols).parts();
   }
 
-  PixelBlock pixel_block(int64_t i) const {
+  Block pixel_block(int64_t i) const {
     const AxisCut h = cut(h_, blocks_.rows), w = cut(w_, blocks_.cols);
     const int64_t rows = h.parts(), cols = w.parts(), ni = i / cols / rows;
     const EvenSplit n = EvenSplit::of_at_most(p_.n, blocks_.images);
@@ -222,9 +220,9 @@ class WeightGrad {
     if (apart_)  // a tap may meet no pixel of the first block, or of any
       for (int64_t r = 0; r < (t.ic1 - t.ic0) * p_.taps(); ++r)
         std::fill(c + r * ocg_ + t.oc0, c + r * ocg_ + t.oc1, T(0));
-    PixelBlock before{};
+    Block before{};
     for (int64_t block = t.block0; block < t.block1; ++block) {
-      const PixelBlock px = pixel_block(block);
+      const Block px = pixel_block(block);
       const Start start = block == t.block0 && !apart_ ? Start::kZero : Start::kAdd;
       if (!px.alike(before)) list_offsets(t, px, s);
       before = px;
@@ -250,7 +248,7 @@ class WeightGrad {
   struct InputShape {
     int64_t height, width, pitch, plane, image;
   };
-  InputShape input_shape(const Task& t, const PixelBlock& px) const {
+  InputShape input_shape(const Task& t, const Block& px) const {
     const int64_t height = panel_rows(px.h.length), width = panel_cols(px.w.length);
     if (!padded_) return {height, width, p_.iw, p_.input_pixels(), p_.ic * p_.input_pixels()};
     return {height, width, width, height * width, (t.ic1 - t.ic0) * height * width};
@@ -258,7 +256,7 @@ class WeightGrad {
 
   // Where the pixels of blocks like this one lie in the transposed output and, of tiles of rows, in the input, with its
   // channels and taps; of strided tiles, the cache lines of the next tile's rows.
-  void list_offsets(const Task& t, const PixelBlock& px, const Scratch& s) const {
+  void list_offsets(const Task& t, const Block& px, const Scratch& s) const {
     for (int64_t i = 0; i < px.steps(); ++i) s.b_offset[i] = i * slice_pitch();
     if (strided()) {
       const int64_t line = 64 / sizeof(T), lines = blocks_.mr * (px.steps() / line + 1);
@@ -279,7 +277,7 @@ class WeightGrad {
   }
 
   // What input offsets are relative to: the input itself, or its padded copy, which is made here.
-  const T* input_block(const Task& t, const PixelBlock& px, const T* input, const Scratch& s) const {
+  const T* input_block(const Task& t, const Block& px, const T* input, const Scratch& s) const {
     const InputShape in = input_shape(t, px);
     const int64_t r0 = px.h.first * p_.stride_h - p_.pad_top, c0 = px.w.first * p_.stride_w - p_.pad_left;
     const T* first = input + (px.n0 * p_.ic + t.g * icg_ + t.ic0) * p_.input_pixels();
@@ -294,7 +292,7 @@ class WeightGrad {
 
   // Calls f(image, at, count, to) for pixels of the output that adjoin: those of a whole block of whole rows.
   template <typename F>
-  void each_line(const PixelBlock& px, const F& f) const {
+  void each_line(const Block& px, const F& f) const {
     const bool whole = px.w.length == p_.ow;
     const int64_t lines = whole ? 1 : px.h.length, count = px.h.length * px.w.length / lines;
     for (int64_t i = 0; i < px.images; ++i)
@@ -303,7 +301,7 @@ class WeightGrad {
   }
 
   // To [pixel][output channel].
-  void transpose_output(const PixelBlock& px, const T* output, int64_t channels, T* dst) const {
+  void transpose_output(const Block& px, const T* output, int64_t channels, T* dst) const {
     each_line(px, [&](int64_t image, int64_t at, int64_t count, int64_t to) {
       transpose_(output + image * p_.oc * p_.output_pixels() + at, p_.output_pixels(), channels, count,
                  dst + to * slice_pitch(), slice_pitch());
@@ -311,7 +309,7 @@ class WeightGrad {
   }
 
   // All taps of all channels are the rows of one product; where the block has taps of its own, each tap's channels.
-  void multiply(const Task& t, const PixelBlock& px, int64_t nv, int64_t columns, Start start, const T* base, T* c,
+  void multiply(const Task& t, const Block& px, int64_t nv, int64_t columns, Start start, const T* base, T* c,
                 const Scratch& s) const {
     const T* rows[kOuterProductMaxMr];
     OuterProductArgs<T> args{};
@@ -338,7 +336,7 @@ class WeightGrad {
       for (int64_t kw = px.w.tap; kw < px.w.tap + px.w.taps; ++kw) product(kh * p_.kw + kw, p_.taps(), channels);
   }
 
-  void add_bias(const PixelBlock& px, const T* output, int64_t first, int64_t last, double* sums) const {
+  void add_bias(const Block& px, const T* output, int64_t first, int64_t last, double* sums) const {
     each_line(px, [&](int64_t image, int64_t at, int64_t count, int64_t) {
       for (int64_t c = first; c < last; ++c)
         sums[c] += row_kernels_.sum(output + (image * bias_channels() + c) * p_.output_pixels() + at, count, 1, 0);
@@ -376,6 +374,6 @@ class WeightGrad {
 
 }  // namespace
 
-extern constexpr Half kDenseWeightGrad = half<WeightGrad>();
+extern constexpr Method kDenseWeightGrad = method<WeightGrad>();
 
 }  // namespace convext

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "algorithms/axis.h"
-#include "algorithms/layouts.h"
+#include "algorithms/checks.h"
 
 namespace convext {
 namespace {
@@ -52,7 +52,7 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   return p.iw > widest(p, policy.isa) ? "rows are wide enough to fill the lanes" : nullptr;
 }
 
-using Channels = Halves<kChannelCorrelation, kChannelWeightGrad>;
+using Channels = Methods<kChannelCorrelation, kChannelWeightGrad>;
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 // Depthwise convolution with channels in the lanes (kernels/channel_stencil), either layout.
 #pragma once
 
-#include "algorithms/half.h"
+#include "algorithms/method.h"
 
 namespace convext {
 
@@ -9,6 +9,6 @@ namespace convext {
 inline constexpr int64_t kVectorsPerTask = 2048;
 
 // channels_correlate.cpp and channels_weight_grad.cpp.
-extern const Half kChannelCorrelation, kChannelWeightGrad;
+extern const Method kChannelCorrelation, kChannelWeightGrad;
 
 }  // namespace convext

@@ -243,6 +243,6 @@ class ChannelCorrelation {
 
 }  // namespace
 
-extern constexpr Half kChannelCorrelation = half<ChannelCorrelation>();
+extern constexpr Method kChannelCorrelation = method<ChannelCorrelation>();
 
 }  // namespace convext

@@ -41,10 +41,8 @@ class ChannelWeightGrad {
     b.k = EvenSplit::of_at_most(groups_.count(), std::max<int64_t>(1, kVectorsPerTask / (p_.n * p_.output_pixels())))
               .largest() *
           kernels_.lanes;
-    b.chunks = std::clamp<int64_t>(
-        std::min(ceil_div(kTasks, ceil_div(p_.g, b.k)),
-                 kMaxPartialBytes / (group_sums() * groups_.count() * static_cast<int64_t>(sizeof(T)))),
-        1, items(b));
+    b.chunks =
+        chunk_count(ceil_div(p_.g, b.k), group_sums() * groups_.count() * static_cast<int64_t>(sizeof(T)), items(b));
   }
 
   KernelName kernel() const { return {.shape = "channel_weight_grad", .mr = blocks_.mr, .nr = kernels_.lanes}; }
@@ -85,9 +83,6 @@ class ChannelWeightGrad {
   }
 
  private:
-  static constexpr int64_t kTasks = 16;
-  static constexpr int64_t kMaxPartialBytes = 1 << 20;
-
   struct Block {
     int64_t r0, rows, c0, cols;
   };
@@ -186,6 +181,6 @@ class ChannelWeightGrad {
 
 }  // namespace
 
-extern constexpr Half kChannelWeightGrad = half<ChannelWeightGrad>();
+extern constexpr Method kChannelWeightGrad = method<ChannelWeightGrad>();
 
 }  // namespace convext

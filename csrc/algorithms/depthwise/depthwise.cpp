@@ -2,7 +2,7 @@
 // one channel to one.
 #include "algorithms/depthwise/depthwise.h"
 
-#include "algorithms/layouts.h"
+#include "algorithms/checks.h"
 #include "algorithms/pixel_sum.h"
 
 namespace convext {
@@ -17,12 +17,12 @@ const char* profitable(const ConvProblem& p, const Policy&) {
   return p.oc_per_group() > 4 ? "many output channels a group fill a dense tile" : nullptr;
 }
 
-const Half& half_of(const ConvProblem& p) {
+const Method& method_of(const ConvProblem& p) {
   if (p.pass != Pass::kWeightGrad) return kPlaneCorrelation;
   return reads_planes_in_place(p) ? kPlaneWeightGrad : kPixelSum;
 }
 
-using Depthwise = HalvesBy<half_of>;
+using Depthwise = MethodsBy<method_of>;
 
 }  // namespace
 

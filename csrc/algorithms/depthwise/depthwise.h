@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "algorithms/half.h"
-#include "algorithms/layouts.h"
+#include "algorithms/checks.h"
+#include "algorithms/method.h"
 
 namespace convext {
 
@@ -24,7 +24,7 @@ inline const char* needs_masked_rows(const ConvProblem& p) {
   return needs_channels_first(p);
 }
 
-extern const Half kPlaneCorrelation, kPlaneWeightGrad, kLineWeightGrad;
+extern const Method kPlaneCorrelation, kPlaneWeightGrad, kLineWeightGrad;
 
 // Does kPlaneWeightGrad compute it: zeros as padding, and steps along rows that vectors can take? The weight gradient
 // of others is pixel_sum.h's.

@@ -55,7 +55,7 @@ class LineCorrelation {
   const LineStencilKernel<T>& kernel_;
 };
 
-constexpr Half kLineCorrelation = half<LineCorrelation>();
+constexpr Method kLineCorrelation = method<LineCorrelation>();
 
 const char* supports(const ConvProblem& p) {
   if (const char* reason = needs_masked_rows(p)) return reason;
@@ -78,7 +78,7 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   return p.g >= 16 && width < narrowest(p, policy.isa) ? "channels fill the lanes better" : nullptr;
 }
 
-using Lines = Halves<kLineCorrelation, kLineWeightGrad>;
+using Lines = Methods<kLineCorrelation, kLineWeightGrad>;
 
 }  // namespace
 

@@ -28,9 +28,8 @@ class LineWeightGrad {
     b.rows = 1, b.cols = EvenSplit::of_at_most(p_.ow, l1 / 4).largest();
     b.images = EvenSplit::of_at_most(p_.n, std::clamp<int64_t>(l1 / (2 * b.cols), 1, kImages)).largest();
     b.m = EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.ow))).largest();
-    const int64_t affordable = kMaxPartialBytes / (p_.weight_count() * static_cast<int64_t>(sizeof(T)));
-    b.chunks =
-        std::clamp<int64_t>(std::min(ceil_div(kTasks, ceil_div(p_.g, b.m)), affordable), 1, PixelBlocks(p_, b).count());
+    b.chunks = chunk_count(ceil_div(p_.g, b.m), p_.weight_count() * static_cast<int64_t>(sizeof(T)),
+                           PixelBlocks(p_, b).count());
   }
 
   KernelName kernel() const { return {.shape = "line_stencil_grad", .mr = blocks_.mr, .nr = blocks_.nv}; }
@@ -61,8 +60,6 @@ class LineWeightGrad {
 
  private:
   static constexpr int64_t kImages = 4;  // whose lines share L1, even if they lie a whole number of pages apart
-  static constexpr int64_t kTasks = 16;
-  static constexpr int64_t kMaxPartialBytes = 1 << 20;
   static constexpr int64_t kPixelsPerTask = 16384;
 
   ChunkSums<T> chunk_sums(std::byte* memory, T* weight) const {
@@ -94,6 +91,6 @@ class LineWeightGrad {
 
 }  // namespace
 
-extern constexpr Half kLineWeightGrad = half<LineWeightGrad>();
+extern constexpr Method kLineWeightGrad = method<LineWeightGrad>();
 
 }  // namespace convext

@@ -217,6 +217,6 @@ class PlaneCorrelation {
 
 }  // namespace
 
-extern constexpr Half kPlaneCorrelation = half<PlaneCorrelation>();
+extern constexpr Method kPlaneCorrelation = method<PlaneCorrelation>();
 
 }  // namespace convext

@@ -36,8 +36,7 @@ class PlaneWeightGrad {
     b.images = b.rows < p_.oh || b.cols < p_.ow
                    ? 1
                    : EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, l1 / numbers(b.rows, b.cols))).largest();
-    const int64_t affordable = kMaxPartialBytes / (p_.weight_count() * static_cast<int64_t>(sizeof(T)));
-    b.chunks = std::clamp<int64_t>(std::min(ceil_div(kTasks, p_.g), affordable), 1, PixelBlocks(p_, b).count());
+    b.chunks = chunk_count(p_.g, p_.weight_count() * static_cast<int64_t>(sizeof(T)), PixelBlocks(p_, b).count());
   }
 
   KernelName kernel() const { return {.shape = "stencil_grad", .mr = blocks_.mr, .nr = blocks_.nv}; }
@@ -68,8 +67,6 @@ class PlaneWeightGrad {
   }
 
  private:
-  static constexpr int64_t kTasks = 16;
-  static constexpr int64_t kMaxPartialBytes = 1 << 20;
   static constexpr int64_t kPixelsPerTask = 16384;
 
   ChunkSums<T> chunk_sums(std::byte* memory, T* weight) const {
@@ -134,6 +131,6 @@ bool reads_planes_in_place(const ConvProblem& p) {
   return p.padding_mode == PaddingMode::kZeros && p.stride_w <= 2 && columns_fit_masks(p);
 }
 
-extern constexpr Half kPlaneWeightGrad = half<PlaneWeightGrad>();
+extern constexpr Method kPlaneWeightGrad = method<PlaneWeightGrad>();
 
 }  // namespace convext

@@ -114,7 +114,7 @@ class SharedRows {
   int64_t rows_apart_;  // that share what they read: as far apart as rows of taps
 };
 
-constexpr Half kSharedRows = half<SharedRows>();
+constexpr Method kSharedRows = method<SharedRows>();
 
 // Of stride 2 the kernel sums all phases of an input gradient at once, and all columns of taps in pairs.
 bool takes_stride(const ConvProblem& p) {
@@ -148,10 +148,10 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   return p.g >= 16 && filled < filled_lanes_wanted(p, policy.isa) ? "channels fill the lanes better" : nullptr;
 }
 
-using Rows = Whole<kSharedRows>;
+using Only = OneMethod<kSharedRows>;
 
 }  // namespace
 
-extern const Algorithm kDepthwiseRows = {"depthwise_rows", supports, profitable, Rows::plan, Rows::run};
+extern const Algorithm kDepthwiseRows = {"depthwise_rows", supports, profitable, Only::plan, Only::run};
 
 }  // namespace convext

@@ -221,6 +221,6 @@ class FftCorrelate {
 
 }  // namespace
 
-extern constexpr Half kFftCorrelate = half<FftCorrelate>();
+extern constexpr Method kFftCorrelate = method<FftCorrelate>();
 
 }  // namespace convext

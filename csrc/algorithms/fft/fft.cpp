@@ -1,7 +1,7 @@
 // Convolution of rows with long rows of taps, by transforms (overlap-save).
 #include "algorithms/fft/fft.h"
 
-#include "algorithms/layouts.h"
+#include "algorithms/checks.h"
 
 namespace convext {
 namespace {
@@ -18,7 +18,7 @@ const char* profitable(const ConvProblem& p, const Policy&) {
   return p.kw < kFewTaps ? "the taps are few" : nullptr;
 }
 
-using Fft = Halves<kFftCorrelate, kFftWeightGrad>;
+using Fft = Methods<kFftCorrelate, kFftWeightGrad>;
 
 // A vector of the direct sum takes half a nanosecond where each reads its own numbers (depthwise weight gradients), a
 // quarter where they share them (Sapphire Rapids; alike for all instruction sets, as the transforms are).

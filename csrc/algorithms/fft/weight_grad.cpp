@@ -210,6 +210,6 @@ class FftWeightGrad {
 
 }  // namespace
 
-extern constexpr Half kFftWeightGrad = half<FftWeightGrad>();
+extern constexpr Method kFftWeightGrad = method<FftWeightGrad>();
 
 }  // namespace convext

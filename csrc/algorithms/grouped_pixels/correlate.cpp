@@ -159,6 +159,6 @@ class GroupedPixelCorrelation {
 
 }  // namespace
 
-extern constexpr Half kGroupedPixelCorrelation = half<GroupedPixelCorrelation>();
+extern constexpr Method kGroupedPixelCorrelation = method<GroupedPixelCorrelation>();
 
 }  // namespace convext

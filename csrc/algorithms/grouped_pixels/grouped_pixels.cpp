@@ -2,7 +2,7 @@
 // whose channels lie side by side.
 #include "algorithms/grouped_pixels/grouped_pixels.h"
 
-#include "algorithms/layouts.h"
+#include "algorithms/checks.h"
 
 namespace convext {
 namespace {
@@ -31,7 +31,7 @@ const char* profitable(const ConvProblem& p, const Policy& policy) {
   return !few_taps && std::max(p.iw, p.ow) <= 16 ? "rows are narrow" : nullptr;
 }
 
-using Pixels = Halves<kGroupedPixelCorrelation, kGroupedPixelGrad>;
+using Pixels = Methods<kGroupedPixelCorrelation, kGroupedPixelGrad>;
 
 }  // namespace
 

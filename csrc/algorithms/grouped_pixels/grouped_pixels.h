@@ -4,14 +4,14 @@
 
 #include "algorithms/axis.h"
 #include "algorithms/channel_panel.h"
-#include "algorithms/half.h"
+#include "algorithms/method.h"
 #include "algorithms/tiling.h"
 #include "kernels/tables.h"
 
 namespace convext {
 
 // correlate.cpp and weight_grad.cpp.
-extern const Half kGroupedPixelCorrelation, kGroupedPixelGrad;
+extern const Method kGroupedPixelCorrelation, kGroupedPixelGrad;
 
 // The taps of a pair of axes as runs, for each tile of columns. Weights and sums lie as
 // [lane group][tap, number in the group, bias][lane]: `tap` numbers are those of a tap.

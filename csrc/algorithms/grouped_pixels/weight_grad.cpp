@@ -104,6 +104,6 @@ class GroupedPixelGrad {
 
 }  // namespace
 
-extern constexpr Half kGroupedPixelGrad = half<GroupedPixelGrad>();
+extern constexpr Method kGroupedPixelGrad = method<GroupedPixelGrad>();
 
 }  // namespace convext

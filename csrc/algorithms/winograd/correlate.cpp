@@ -354,6 +354,6 @@ class WinogradCorrelation {
 
 }  // namespace
 
-extern constexpr Half kWinogradCorrelation = half<WinogradCorrelation>();
+extern constexpr Method kWinogradCorrelation = method<WinogradCorrelation>();
 
 }  // namespace convext

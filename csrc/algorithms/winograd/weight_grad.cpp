@@ -375,6 +375,6 @@ class WinogradWeightGrad {
 
 }  // namespace
 
-extern constexpr Half kWinogradWeightGrad = half<WinogradWeightGrad>();
+extern constexpr Method kWinogradWeightGrad = method<WinogradWeightGrad>();
 
 }  // namespace convext

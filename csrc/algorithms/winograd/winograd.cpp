@@ -3,8 +3,8 @@
 #include "algorithms/winograd/winograd.h"
 
 #include "algorithms/axis_cut.h"
+#include "algorithms/checks.h"
 #include "algorithms/correlation.h"
-#include "algorithms/layouts.h"
 #include "algorithms/panel.h"
 #include "algorithms/tiling.h"
 #include "algorithms/winograd/tile_grid.h"
@@ -63,7 +63,7 @@ const char* profitable(const ConvProblem& p, const Policy&) {
   return few ? "too few channels share the transforms" : nullptr;
 }
 
-using Winograd = Halves<kWinogradCorrelation, kWinogradWeightGrad>;
+using Winograd = Methods<kWinogradCorrelation, kWinogradWeightGrad>;
 
 const char* worthwhile(const Plan& plan) {
   // Of 3x3, the transformed filters are 4 times as many numbers.

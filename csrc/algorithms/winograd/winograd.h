@@ -1,14 +1,14 @@
-// The halves of the Winograd algorithm; winograd.cpp puts them together.
+// The methods of the Winograd algorithm; winograd.cpp puts them together.
 #pragma once
 
 #include <atomic>
 
-#include "algorithms/half.h"
+#include "algorithms/method.h"
 
 namespace convext {
 
 // correlate.cpp and weight_grad.cpp. Costs are cycles.
-extern const Half kWinogradCorrelation, kWinogradWeightGrad;
+extern const Method kWinogradCorrelation, kWinogradWeightGrad;
 
 // Whether all results are finite so far: transforms spread an infinity over its tile, and may overflow.
 using FiniteFlag = std::atomic<bool>;
