@@ -49,8 +49,9 @@ def conv1d(
     `o`'s group. (A cross-correlation: the kernel is not flipped.)
 
     Args:
-        input: `(N, C, L)` or `(C, L)`.
-        weight: `(O, C / groups, K)`.
+        input: `(N, C, L)` or `(C, L)`. float32 and float64 on the CPU is convext's to compute; what is of
+            another dtype or on another device goes to PyTorch.
+        weight: `(O, C / groups, K)`, of the input's dtype.
         bias: `(O)`, or None.
         stride: the step between outputs, at least 1.
         padding: how far the input is extended at both ends: a number, or "valid" (0), "same" (as many
@@ -58,8 +59,9 @@ def conv1d(
             (`dilation * (K - 1)`: every output that touches the input).
         dilation: the step between taps, at least 1.
         groups: output channel `o` sees only the input channels of its own group.
-        padding_mode: what lies in the padding: "zeros", or "reflect", "replicate" or "circular" as in
-            :func:`torch.nn.functional.pad`.
+        padding_mode: what lies in the padding: "zeros", or "reflect" (of fewer numbers than the input has),
+            "replicate" or "circular" (of no more than the input has) as in
+            :func:`torch.nn.functional.pad`; with these three, negative padding takes numbers away.
 
     Returns:
         `(N, O, M)` or `(O, M)` with `M = (L + 2 * padding - dilation * (K - 1) - 1) // stride + 1`.
@@ -100,12 +102,14 @@ def conv2d(
     there may be a pair (height, width) here.
 
     Args:
-        input: `(N, C, H, W)` or `(C, H, W)`; contiguous or channels_last.
+        input: `(N, C, H, W)` or `(C, H, W)`; contiguous or channels_last. Dtypes and devices as for
+            :func:`conv1d`.
         weight: `(O, C / groups, KH, KW)`.
         bias, stride, padding, dilation, groups, padding_mode: see :func:`conv1d`.
 
     Returns:
-        `(N, O, OH, OW)` or `(O, OH, OW)`; channels_last if the input or the weight is.
+        `(N, O, OH, OW)` or `(O, OH, OW)`, where OH and OW follow from H and W as :func:`conv1d`'s M from L;
+        channels_last if the input or the weight is.
 
     Raises:
         RuntimeError, ValueError, TypeError: as PyTorch does for the same arguments.
@@ -145,12 +149,12 @@ def conv_transpose1d(
     kernel to the output, `stride` apart.
 
     Args:
-        input: `(N, C, L)` or `(C, L)`.
+        input: `(N, C, L)` or `(C, L)`. Dtypes and devices as for :func:`conv1d`.
         weight: `(C, O / groups, K)`.
         bias: `(O)`, or None.
-        stride: the step between the copies.
+        stride: the step between the copies, at least 1.
         padding: how much is cut off at both ends.
-        output_padding: how much longer the output is at its end.
+        output_padding: how much longer the output is at its end: less than stride, or less than dilation.
         groups, dilation: see :func:`conv1d`.
 
     Returns:
@@ -195,12 +199,14 @@ def conv_transpose2d(
     number there may be a pair (height, width) here.
 
     Args:
-        input: `(N, C, H, W)` or `(C, H, W)`.
+        input: `(N, C, H, W)` or `(C, H, W)`; contiguous or channels_last. Dtypes and devices as for
+            :func:`conv1d`.
         weight: `(C, O / groups, KH, KW)`.
         bias, stride, padding, output_padding, groups, dilation: see :func:`conv_transpose1d`.
 
     Returns:
-        `(N, O, OH, OW)` or `(O, OH, OW)`; channels_last if the input or the weight is.
+        `(N, O, OH, OW)` or `(O, OH, OW)`, where OH and OW follow from H and W as
+        :func:`conv_transpose1d`'s M from L; channels_last if the input or the weight is.
 
     Raises:
         RuntimeError, ValueError, TypeError: as PyTorch does for the same arguments.

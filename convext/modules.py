@@ -114,18 +114,30 @@ class LazyConv1d(nn.LazyConv1d, Conv1d):  # type: ignore[misc]
 
 
 class LazyConv2d(nn.LazyConv2d, Conv2d):  # type: ignore[misc]
-    """A :class:`Conv2d` that learns `in_channels` from its first input."""
+    """A :class:`Conv2d` that learns `in_channels` from its first input, as :class:`torch.nn.LazyConv2d` does.
+
+    >>> LazyConv2d(8, 3)(torch.randn(2, 5, 9, 7)).shape
+    torch.Size([2, 8, 7, 5])
+    """
 
     cls_to_become = Conv2d
 
 
 class LazyConvTranspose1d(nn.LazyConvTranspose1d, ConvTranspose1d):  # type: ignore[misc]
-    """A :class:`ConvTranspose1d` that learns `in_channels` from its first input."""
+    """A :class:`ConvTranspose1d` that learns `in_channels` from its first input, as torch.nn's does.
+
+    >>> LazyConvTranspose1d(8, 3)(torch.randn(2, 5, 9)).shape
+    torch.Size([2, 8, 11])
+    """
 
     cls_to_become = ConvTranspose1d
 
 
 class LazyConvTranspose2d(nn.LazyConvTranspose2d, ConvTranspose2d):  # type: ignore[misc]
-    """A :class:`ConvTranspose2d` that learns `in_channels` from its first input."""
+    """A :class:`ConvTranspose2d` that learns `in_channels` from its first input, as torch.nn's does.
+
+    >>> LazyConvTranspose2d(8, 3)(torch.randn(2, 5, 9, 7)).shape
+    torch.Size([2, 8, 11, 9])
+    """
 
     cls_to_become = ConvTranspose2d
