@@ -128,6 +128,38 @@ def test_stencil_rows(kernel: Kernel, side: str) -> None:
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("stencil_rows"))
+def test_stencil_rows_that_a_vector_holds(kernel: Kernel, side: str) -> None:
+    """As many rows of taps as columns, the weights in either order, side by side and apart."""
+    rng = np.random.default_rng(0)
+    lanes = kernel.lanes
+    for columns, taps in itertools.product(range(1, lanes + 1), (3, 5, 7)):
+        if taps > _C.stencil_row_taps(kernel.isa, 1):
+            continue
+        for step, apart, dilation in ((1, taps, 1), (-1, -taps, 1), (1, taps + 1, 2), (-2, 2 * taps, 1)):
+            width = int(rng.integers(1, lanes + 1))
+            rows, top, left = 1 + int(rng.integers(0, 40)), *(int(n) for n in rng.integers(-4, 3, 2))
+            height = max(1, rows + taps - 1 + int(rng.integers(-5, 4)))
+            x = integers(rng, kernel, side, height, width)
+            tap = np.arange(taps)
+            place = apart * tap[:, None] + step * tap
+            weight = integers(rng, kernel, side, int(np.ptp(place)) + 1)
+            y = nans(kernel, side, rows, columns)
+            padded = np.pad(x, ((4, rows + taps + 4), (4, columns + dilation * taps + 4)))
+            want = np.full(y.shape, 3, kernel.dtype)
+            for h, w in itertools.product(tap, tap):
+                moved = padded[4 + top + h :, 4 + left + dilation * w :][:rows, :columns]
+                want += weight[place[h, w] - place.min()] * moved
+            kernel.run(
+                x=x, x_pitch=width, width=width, groups=1, taps=taps,
+                row_taps=offsets([(top * width, -int(place.min()), taps, -top, height - top)]),
+                column=offsets(left + dilation * tap), weight=weight, weight_h=apart, weight_w=step,
+                y=y, y_pitch=columns, rows=rows, columns=columns, bias=3, spread=1, stride=1, above=0,
+            )  # fmt: skip
+            np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kernel", kernels("stencil_rows"))
 def test_stencil_rows_spread(kernel: Kernel, side: str) -> None:
     """Zeros between the numbers of x: rows and columns of y begin in either phase, at edges and outside."""
     rng = np.random.default_rng(0)
@@ -256,7 +288,7 @@ def test_line_stencil_grad(kernel: Kernel, side: str) -> None:
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("kernel", kernels("stencil_grad"))
 def test_stencil_grad(kernel: Kernel, side: str) -> None:
-    """Rows and columns of taps inside x, at its edges and far outside."""
+    """Rows and columns of taps inside x, at its edges and far outside. What y does not meet is no number."""
     rng = np.random.default_rng(0)
     taps_h, taps_w, images, far = kernel.mr, kernel.nr, 2, 3 * kernel.lanes
     for columns in range(1, 2 * kernel.lanes + 2):
@@ -272,14 +304,19 @@ def test_stencil_grad(kernel: Kernel, side: str) -> None:
             x = integers(rng, kernel, side, images, height, width)
             y = integers(rng, kernel, side, images, rows, columns)
             for row, column in ((-1, -2), (0, 0), (1, -kernel.lanes - 1), (2, kernel.lanes + 2)):
+                x[...] = rng.integers(-4, 5, x.shape)
                 padded = np.pad(x, ((0, 0), (2, 40), (far, far + 2 * columns + 50)))
+                met = np.zeros(padded.shape, bool)
                 total = nans(kernel, side, taps_h, taps_w + 1)
                 total[...] = rng.integers(-4, 5, total.shape)
                 want = total.copy()
                 for h in range(taps_h):
                     for w in range(taps_w):
-                        moved = padded[:, 2 + row + h * dilation_h :, far + column + w * dilation_w :]
-                        want[h, w] += (y * moved[:, ::step_h, ::step_w][:, :rows, :columns]).sum()
+                        at = slice(2 + row + h * dilation_h, None), slice(far + column + w * dilation_w, None)
+                        moved = padded[:, *at][:, ::step_h, ::step_w][:, :rows, :columns]
+                        want[h, w] += (y * moved).sum()
+                        met[:, *at][:, ::step_h, ::step_w][:, :rows, :columns] = True
+                x[~met[:, 2 : 2 + height, far : far + width]] = np.nan
                 kernel.run(
                     x=x, x_image=height * width, height=height, width=width,
                     y=y, y_image=rows * columns, y_pitch=columns, images=images, rows=rows, columns=columns,

@@ -84,6 +84,18 @@ struct F32 {
     return {_mm256_add_epi32(_mm256_and_si256(lane, _mm256_set1_epi32(-size)), _mm256_set1_epi32(j))};
   }
   static CONVEXT_INLINE F32 permute(F32 a, Lanes lanes) { return {_mm256_permutevar8x32_ps(a.v, lanes.v)}; }
+  struct Move {
+    Lanes lanes;
+    Mask inside;
+  };
+  static CONVEXT_INLINE Move moving(int64_t first, int64_t end) {
+    return {
+        {_mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(static_cast<int32_t>(first)))},
+        inside(first, end)};
+  }
+  static CONVEXT_INLINE F32 moved(F32 a, const Move& move) {
+    return {_mm256_and_ps(permute(a, move.lanes).v, _mm256_castsi256_ps(move.inside))};
+  }
   static CONVEXT_INLINE F32 even_lanes(F32 a, F32 b) {
     const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));
     return {_mm256_castpd_ps(_mm256_permute4x64_pd(pairs, 0xd8))};
@@ -166,6 +178,13 @@ struct F64 {
   }
   static CONVEXT_INLINE F64 permute(F64 a, Lanes lanes) {
     return {_mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(a.v), lanes.v))};
+  }
+  using Move = F32::Move;
+  static CONVEXT_INLINE Move moving(int64_t first, int64_t end) {
+    return {F32::moving(2 * first, 0).lanes, inside(first, end)};
+  }
+  static CONVEXT_INLINE F64 moved(F64 a, const Move& move) {
+    return {_mm256_and_pd(permute(a, move.lanes).v, _mm256_castsi256_pd(move.inside))};
   }
   static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) {
     return {_mm256_permute4x64_pd(_mm256_unpacklo_pd(a.v, b.v), 0xd8)};

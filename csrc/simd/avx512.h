@@ -73,6 +73,17 @@ struct F32 {
     return {_mm512_add_epi32(_mm512_and_si512(lane, _mm512_set1_epi32(-size)), _mm512_set1_epi32(j))};
   }
   static CONVEXT_INLINE F32 permute(F32 a, Lanes lanes) { return {_mm512_permutexvar_ps(lanes.v, a.v)}; }
+  struct Move {
+    __m512i lanes;
+    Mask inside;
+  };
+  static CONVEXT_INLINE Move moving(int64_t first, int64_t end) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return {_mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int32_t>(first))), inside(first, end)};
+  }
+  static CONVEXT_INLINE F32 moved(F32 a, const Move& move) {
+    return {_mm512_maskz_permutexvar_ps(move.inside, move.lanes, a.v)};
+  }
   static CONVEXT_INLINE F32 even_lanes(F32 a, F32 b) {
     const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return {_mm512_permutex2var_ps(a.v, index, b.v)};
@@ -156,6 +167,16 @@ struct F64 {
     return {_mm512_add_epi64(_mm512_and_si512(lane, _mm512_set1_epi64(-size)), _mm512_set1_epi64(j))};
   }
   static CONVEXT_INLINE F64 permute(F64 a, Lanes lanes) { return {_mm512_permutexvar_pd(lanes.v, a.v)}; }
+  struct Move {
+    __m512i lanes;
+    Mask inside;
+  };
+  static CONVEXT_INLINE Move moving(int64_t first, int64_t end) {
+    return {_mm512_add_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(first)), inside(first, end)};
+  }
+  static CONVEXT_INLINE F64 moved(F64 a, const Move& move) {
+    return {_mm512_maskz_permutexvar_pd(move.inside, move.lanes, a.v)};
+  }
   static CONVEXT_INLINE F64 even_lanes(F64 a, F64 b) {
     return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b.v)};
   }

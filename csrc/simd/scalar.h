@@ -101,6 +101,15 @@ struct ScalarVec {
     for (int i = 0; i < kLanes; ++i) b.v[i] = a.v[(i & -lanes.size) + lanes.j];
     return b;
   }
+  // A vector as a row of `end` numbers, moved so that lane 0 takes number `first`: zeros for those that are not in it.
+  using Move = Mask;
+  static CONVEXT_INLINE Move moving(int64_t first, int64_t end) { return {first, end}; }
+  static CONVEXT_INLINE ScalarVec moved(ScalarVec a, Move move) {
+    ScalarVec b = zero();
+    for (int64_t i = 0; i < kLanes; ++i)
+      if (const int64_t from = move.first + i; from >= 0 && from < move.end) b.v[i] = a.v[from];
+    return b;
+  }
   // a and b as one row of 2 * kLanes numbers: those at even places.
   static CONVEXT_INLINE ScalarVec even_lanes(ScalarVec a, ScalarVec b) { return {{a.v[0], a.v[2], b.v[0], b.v[2]}}; }
   static CONVEXT_INLINE ScalarVec odd_lanes(ScalarVec a, ScalarVec b) { return {{a.v[1], a.v[3], b.v[1], b.v[3]}}; }
