@@ -7,6 +7,7 @@
 #include "algorithms/axis.h"
 #include "algorithms/checks.h"
 #include "algorithms/depthwise/depthwise.h"
+#include "kernels/tables.h"
 
 namespace convext {
 namespace {
@@ -47,23 +48,24 @@ int64_t widest(const ConvProblem& p, Isa isa) {
   }
 }
 
-// Weight gradients of narrow planes: cycles of a channel here, where each pixel is transposed, and in `depthwise`,
-// whose sums of the lanes cost as much whatever the images. (Zen 4, one thread, 3 x 3 to 7 x 7 on rows of 5 to 14, 1 to
-// 16 images: the two meet at 8, 10 and 12 of 4 images, AVX2 at 5. With 16 registers sums of more than 3 x 3 taps
-// spill.)
-bool moving_rows_pays(const ConvProblem& p, Isa isa) {
+// Weight gradients of stride 1: cycles of a channel in `depthwise`, whose sums of the lanes cost as much whatever the
+// images, and here, where each pixel is transposed. (Zen 4, one and two threads, 3 x 3 to 7 x 7 taps, 1 to 16 images;
+// of 4 images the two meet at rows of 9, 10 and 21, and 12 and 35, AVX2 at 5 to 10 for 3 x 3 and nowhere for more.)
+bool planes_pay(const ConvProblem& p, Isa isa) {
   const bool avx512 = isa == Isa::kAvx512;
+  const int64_t vectors = ceil_div(p.ow, vector_lanes(p.dtype, isa));
   const double taps = static_cast<double>(p.taps()), rows = static_cast<double>(p.n * p.oh),
-               spilled = avx512 || taps <= 9 ? 1 : 2;
-  const double transposed = rows * static_cast<double>(p.ow) * (avx512 ? 0.9 + taps / 12.5 : 1.06 + taps / 8);
-  return rows * taps * spilled + 90 + 6 * taps < (p.dtype == DType::kFloat32 ? 1 : 2) * transposed;
+               a_tap = avx512 ? (vectors > 1 ? 1.2 : 1) : (taps > 9 ? 1.3 : 0.8),
+               a_pixel = (avx512 ? 0.9 + taps / 12.5 : 1.1 + taps / 11) * (p.dtype == DType::kFloat32 ? 1 : 2);
+  return rows * static_cast<double>(vectors) * taps * a_tap + 90 + 6 * taps <
+         rows * static_cast<double>(p.ow) * a_pixel;
 }
 
 const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (p.input_layout == Layout::kChannelsLast) return nullptr;
   if (p.g < 16) return "too few channels to fill the lanes";
-  if (p.pass == Pass::kWeightGrad && moves_rows(p, policy.isa))
-    return moving_rows_pays(p, policy.isa) ? "rows fit a vector" : nullptr;
+  if (p.pass == Pass::kWeightGrad && shares_rows(p))
+    return planes_pay(p, policy.isa) ? "rows are wide enough to fill the lanes" : nullptr;
   return p.iw > widest(p, policy.isa) ? "rows are wide enough to fill the lanes" : nullptr;
 }
 

@@ -26,11 +26,11 @@ inline const char* needs_masked_rows(const ConvProblem& p) {
 
 extern const Method kPlaneCorrelation, kPlaneWeightGrad, kLineWeightGrad;
 
-// Do rows of input and output fit a vector, which the kernel then moves under the taps?
-bool moves_rows(const ConvProblem& problem, Isa isa);
-
 // Does kPlaneWeightGrad compute it: zeros as padding, and steps along rows that vectors can take? The weight gradient
 // of others is pixel_sum.h's.
 bool reads_planes_in_place(const ConvProblem& problem);
+
+// Do its rows of taps share what they read?
+bool shares_rows(const ConvProblem& problem);
 
 }  // namespace convext

@@ -127,9 +127,8 @@ class PlaneWeightGrad {
 
 }  // namespace
 
-bool moves_rows(const ConvProblem& p, Isa isa) {
-  return reads_planes_in_place(p) && p.kh > 1 && p.stride_w == 1 && p.stride_h == p.dilation_h &&
-         std::max(p.iw, p.ow) <= vector_lanes(p.dtype, isa);
+bool shares_rows(const ConvProblem& p) {
+  return reads_planes_in_place(p) && p.kh > 1 && p.stride_w == 1 && p.stride_h == p.dilation_h;
 }
 
 bool reads_planes_in_place(const ConvProblem& p) {

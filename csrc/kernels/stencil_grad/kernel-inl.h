@@ -1,14 +1,17 @@
 // The body of every stencil-gradient tile; stencil_grad.h has the contract.
 //
-// Register budget: KH * KW sums, R vectors of y, one of x and its mask. A vector of x that is read for one row of y and
-// the row of taps kh serves the row before and kh + 1 too, if rows of y and rows of taps are equally far apart: R rows
-// take (R + KH - 1) * KW + R loads for R * KH * KW FMA, 22 for 36 with 3 x 3 taps, where one row takes 10 for 9 (and a
-// load that crosses a cache line counts twice). Rows are taken side by side, not down a column of vectors: the
-// prefetchers follow rows.
+// Register budget: KH * KW sums, and vectors of y and x. Where rows of y and rows of taps are equally far apart, a row
+// of x that is read for one row of y and the row of taps kh serves the row before and kh + 1 too (a load that crosses a
+// cache line counts twice):
 //
-// Rows that one vector holds, of x and of y, are loaded once each, and the lanes of x moved for each column of taps,
-// zeros coming in: 3 x 3 on 14 x 14 takes 28 loads and 42 shuffles for 126 FMA (AVX-512 x1.6 to x1.7, 7 x 7 and 8 x 8
-// numbers with AVX2 x2.1 to x2.4).
+//   Rows that one vector holds, of x and of y, are loaded once each, and the lanes of x moved for each column of taps,
+//   zeros coming in: 3 x 3 on 14 x 14 takes 28 loads and 42 shuffles for 126 FMA (AVX-512 x1.6 to x1.7 against the
+//   last way, 7 x 7 and 8 x 8 numbers with AVX2 x2.1 to x2.4).
+//   Up to four vectors of columns go down all rows, KH vectors of y for each in registers: 4 loads for 9 FMA with 3 x 3
+//   taps (AVX-512, 28 x 28 to 112 x 112 x1.2 to x1.4; AVX2, 14 x 14 to 32 x 32 x1.4 to x2.1).
+//   R rows side by side take (R + KH - 1) * KW + R loads for R * KH * KW FMA, 22 for 36 with 3 x 3 taps.
+//
+// Elsewhere a row alone takes 10 loads for 9 FMA.
 #pragma once
 
 #include "kernels/stencil_grad/stencil_grad.h"
@@ -137,9 +140,79 @@ struct StencilGradTile {
     }
   }
 
-  static CONVEXT_INLINE bool takes_moving(const StencilGradArgs<T>& args) {
-    return KH > 1 && args.step_w == 1 && args.step_h == args.dilation_h && args.width <= kLanes &&
-           args.columns <= kLanes;
+  // What the columns from x on, read by the first row of taps for row s of y, add for the rows of taps with a row of y.
+  template <bool kAll, int V>
+  static CONVEXT_INLINE void add_row_of_columns(Vec (&sum)[KH][KW], const T* x, int64_t dilation,
+                                                const Mask (&inside)[V][KW], const Vec (&pixel)[KH][V], int64_t s,
+                                                int64_t rows) {
+#pragma GCC unroll 16
+    for (int kw = 0; kw < KW; ++kw)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        Vec value = Vec::load(x + v * kLanes + kw * dilation, inside[v][kw]);
+        value.keep();
+#pragma GCC unroll 4
+        for (int kh = 0; kh < KH; ++kh)
+          if (kAll || (s >= kh && s - kh < rows)) sum[kh][kw] = Vec::fma(value, pixel[kh][v], sum[kh][kw]);
+      }
+  }
+
+  // V vectors of columns from j on, down all rows. Those of y stay in registers while KH rows of taps meet them, so
+  // that a number of x is loaded once for each column of taps.
+  template <int V>
+  static void add_columns(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args, int64_t j) {
+    Mask met[V], inside[V][KW];
+    for (int v = 0; v < V; ++v) {
+      const int64_t count = lanes_of<Vec>(args.columns - j - v * kLanes);
+      met[v] = Vec::inside(0, count);
+      for (int kw = 0; kw < KW; ++kw) {
+        const int64_t first = args.column + j + v * kLanes + kw * args.dilation_w, last = first + count;
+        inside[v][kw] = Vec::inside(first, last < 0 ? 0 : last < args.width ? last : args.width);
+      }
+    }
+    for (int64_t n = 0; n < args.images; ++n) {
+      const T *x = args.x + n * args.x_image + args.row * args.width + args.column + j,
+              *y = args.y + n * args.y_image + j;
+      Vec pixel[KH][V];
+#pragma GCC unroll 4
+      for (int kh = 0; kh < KH; ++kh)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) pixel[kh][v] = Vec::zero();
+      for (int64_t s = 0; s < args.rows + KH - 1; ++s, x += args.dilation_h * args.width, y += args.y_pitch) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+#pragma GCC unroll 4
+          for (int kh = KH - 1; kh > 0; --kh) pixel[kh][v] = pixel[kh - 1][v];
+          if (s < args.rows) pixel[0][v] = Vec::load(y + v * kLanes, met[v]);
+        }
+        if (static_cast<uint64_t>(args.row + s * args.dilation_h) >= static_cast<uint64_t>(args.height)) continue;
+        if (s >= KH - 1 && s < args.rows)
+          add_row_of_columns<true>(sum, x, args.dilation_w, inside, pixel, s, args.rows);
+        else
+          add_row_of_columns<false>(sum, x, args.dilation_w, inside, pixel, s, args.rows);
+      }
+    }
+  }
+
+  template <int V>
+  static CONVEXT_INLINE void add_some_columns(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args, int64_t j,
+                                              int64_t vectors) {
+    if constexpr (V > 1)
+      if (vectors < V) return add_some_columns<V - 1>(sum, args, j, vectors);
+    add_columns<V>(sum, args, j);
+  }
+
+  // Where rows of taps share what they read. Long rows are not read in columns as narrow as AVX2's, half a cache line:
+  // from L3 those of 56 are slower so (x0.6), those of 32 faster (x1.4).
+  static CONVEXT_INLINE void add_sharing(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args) {
+    constexpr int kFree = Vec::kFreeTail ? (Vec::kRegisters - KH * KW - 2) / KH : 1, kMost = kFree < 4 ? kFree : 4;
+    constexpr int64_t kLongRow = 4;
+    const int64_t vectors = (args.columns + kLanes - 1) / kLanes, blocks = (vectors + kMost - 1) / kMost,
+                  most = blocks == 0 ? 0 : (vectors + blocks - 1) / blocks;
+    if (vectors == 1 && args.width <= kLanes) return add_moving(sum, args);
+    if (kMost == 1 && vectors > kLongRow) return add_images<1>(sum, args);
+    for (int64_t v = 0; v < vectors; v += most)
+      add_some_columns<kMost>(sum, args, v * kLanes, most < vectors - v ? most : vectors - v);
   }
 
   static void run(const StencilGradArgs<T>& args) {
@@ -148,8 +221,8 @@ struct StencilGradTile {
     for (int kh = 0; kh < KH; ++kh)
 #pragma GCC unroll 16
       for (int kw = 0; kw < KW; ++kw) sum[kh][kw] = Vec::zero();
-    if (takes_moving(args))
-      add_moving(sum, args);
+    if (KH > 1 && args.step_w == 1 && args.step_h == args.dilation_h)
+      add_sharing(sum, args);
     else if (args.step_w == 1)
       add_images<1>(sum, args);
     else
