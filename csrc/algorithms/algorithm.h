@@ -37,6 +37,10 @@ struct Blocks {
   int64_t m = 0;                           // rows of the product in one step (output channels, say)
   int64_t k = 0;                           // channels summed in one step
   int64_t images = 0, rows = 0, cols = 0;  // pixels in one step
+  int64_t tiles = 0;                       // of pixels, wherever they lie, in one step
+  int64_t groups = 0, channels = 0;        // of a depthwise convolution, in one task
+  int64_t slices = 0;                      // of lanes, in one task
+  int64_t tap_rows = 0;                    // rows of taps in one step
   int64_t chunks = 0;                      // parts of a reduction that are summed apart
   bool packed_weights = false;             // rearranged before the run, or read where they lie
   Arrangement arrangement = {};            // of the panel (algorithms/panel.h)

@@ -37,7 +37,7 @@ class FewPixels {
     b.mr = tile.mr, b.nv = tile.nv;
     const int64_t fit = kL1Bytes / (static_cast<int64_t>(sizeof(T)) * b.nv * tiles_.lanes);  // of weights
     b.k = EvenSplit::of_at_most(c_.k, std::min(steps_at_once<T>(c_.k), fit)).largest();
-    b.rows = EvenSplit::of_at_most(p_.n * pixel_tiles(b).parts, std::max<int64_t>(1, kMaxPixels / b.mr)).largest();
+    b.tiles = EvenSplit::of_at_most(p_.n * pixel_tiles(b).parts, std::max<int64_t>(1, kMaxPixels / b.mr)).largest();
   }
 
   KernelName kernel() const {
@@ -76,7 +76,7 @@ class FewPixels {
       b_offset = take.array<int64_t>(b.k);
       next_offset = take.array<int64_t>(b.k);
       weight = take.array<T>(b.k * pitch);
-      sums = take.array<T>(b.rows * b.mr * pitch);
+      sums = take.array<T>(b.tiles * b.mr * pitch);
       bytes = take.bytes();
     }
   };
@@ -86,7 +86,7 @@ class FewPixels {
 
   // The tiles of all images in as many parts as keep all threads busy to the end. Each part copies the weights.
   EvenSplit runs_of_tiles(int64_t others, int threads) const {
-    const int64_t tiles = p_.n * pixel_tiles(blocks_).parts, least = ceil_div(tiles, blocks_.rows);
+    const int64_t tiles = p_.n * pixel_tiles(blocks_).parts, least = ceil_div(tiles, blocks_.tiles);
     EvenSplit best{tiles, least};
     int64_t best_cost = 0;
     for (int64_t parts = least; parts <= std::min(tiles, least + 2 * threads); ++parts) {

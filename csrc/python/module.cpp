@@ -37,6 +37,11 @@ py::dict plan_of(const std::string& text, const std::string& isa, const std::str
                                                    {"images", b.images},
                                                    {"rows", b.rows},
                                                    {"cols", b.cols},
+                                                   {"tiles", b.tiles},
+                                                   {"groups", b.groups},
+                                                   {"channels", b.channels},
+                                                   {"slices", b.slices},
+                                                   {"tap_rows", b.tap_rows},
                                                    {"chunks", b.chunks},
                                                    {"packed_weights", b.packed_weights},
                                                    {"arrangement", static_cast<int64_t>(b.arrangement)}};

@@ -71,7 +71,7 @@ class PixelWeightGrad {
                       kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count()));
     b.chunks = std::clamp<int64_t>(std::min(std::max(count / kMinBlocks, least), most), 1, count);
     apart *= b.chunks;
-    b.m = ceil_div(slices().parts, std::min(slices().parts, ceil_div(wanted, apart)));
+    b.slices = ceil_div(slices().parts, std::min(slices().parts, ceil_div(wanted, apart)));
     blocks_ = b;
   }
 
@@ -192,7 +192,7 @@ class PixelWeightGrad {
   bool lanes_in_place() const { return lane_.in_place() && (spread() || p_.g * slices().parts == 1); }
 
   EvenSplit slices() const { return EvenSplit::of_at_most(ceil_div(lane_channels_, tiles_.lanes), blocks_.nv); }
-  EvenSplit slice_parts() const { return EvenSplit::of_at_most(slices().parts, blocks_.m); }
+  EvenSplit slice_parts() const { return EvenSplit::of_at_most(slices().parts, blocks_.slices); }
   EvenSplit row_blocks() const { return EvenSplit::of_at_most(row_channels_, blocks_.k); }
 
   void sum_chunk(const Task& t, const Operands& o, const ChunkSums<T>& sums, const Scratch& s) const {

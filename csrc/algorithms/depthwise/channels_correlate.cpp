@@ -42,8 +42,9 @@ class ChannelCorrelation {
     const int64_t pixels = b.rows * b.cols * phases;
     const int64_t images = in_turn > 1 ? 1 : kVectorsPerTask / pixels;
     b.images = EvenSplit::of_at_most(c_.n, std::max<int64_t>(1, images)).largest();
-    b.k = EvenSplit::of_at_most(groups_.count(), std::max(in_turn, kVectorsPerTask / (pixels * b.images))).largest() *
-          kernels_.lanes;
+    b.channels =
+        EvenSplit::of_at_most(groups_.count(), std::max(in_turn, kVectorsPerTask / (pixels * b.images))).largest() *
+        kernels_.lanes;
   }
 
   KernelName kernel() const { return {.shape = "channel_stencil", .mr = blocks_.mr, .nr = kernels_.lanes}; }
@@ -55,7 +56,7 @@ class ChannelCorrelation {
     const EvenSplit rows = EvenSplit::of_at_most(h_.out, blocks_.rows),
                     cols = EvenSplit::of_at_most(w_.out, blocks_.cols),
                     images = EvenSplit::of_at_most(c_.n, blocks_.images),
-                    groups = EvenSplit::of_at_most(groups_.count(), blocks_.k / groups_.lanes);
+                    groups = EvenSplit::of_at_most(groups_.count(), blocks_.channels / groups_.lanes);
     parallel_for(context.threads, rows.parts * cols.parts * images.parts * groups.parts, [&](int64_t task, int thread) {
       const int64_t ni = take_index(task, images.parts), gi = take_index(task, groups.parts),
                     ci = take_index(task, cols.parts), ri = task;

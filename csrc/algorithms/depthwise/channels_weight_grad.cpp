@@ -37,12 +37,13 @@ class ChannelWeightGrad {
     // Whole rows of taps, so that a tile may leave out the rows of pixels that see only padding.
     const int64_t row_part = EvenSplit::of_at_most(p_.kw, kernels_.max_taps).largest();
     const int64_t tap_rows = EvenSplit::of_at_most(p_.kh, std::max<int64_t>(1, kernels_.max_taps / p_.kw)).largest();
-    b.mr = static_cast<int>(tap_rows * row_part), b.nv = 1, b.m = tap_rows;
-    b.k = EvenSplit::of_at_most(groups_.count(), std::max<int64_t>(1, kVectorsPerTask / (p_.n * p_.output_pixels())))
-              .largest() *
-          kernels_.lanes;
-    b.chunks =
-        chunk_count(ceil_div(p_.g, b.k), group_sums() * groups_.count() * static_cast<int64_t>(sizeof(T)), items(b));
+    b.mr = static_cast<int>(tap_rows * row_part), b.nv = 1, b.tap_rows = tap_rows;
+    b.channels =
+        EvenSplit::of_at_most(groups_.count(), std::max<int64_t>(1, kVectorsPerTask / (p_.n * p_.output_pixels())))
+            .largest() *
+        kernels_.lanes;
+    b.chunks = chunk_count(ceil_div(p_.g, b.channels), group_sums() * groups_.count() * static_cast<int64_t>(sizeof(T)),
+                           items(b));
   }
 
   KernelName kernel() const { return {.shape = "channel_weight_grad", .mr = blocks_.mr, .nr = kernels_.lanes}; }
@@ -53,7 +54,7 @@ class ChannelWeightGrad {
   }
 
   void run(const Workspace& workspace, const Operands& o, const Context& context) const {
-    const EvenSplit groups = EvenSplit::of_at_most(groups_.count(), blocks_.k / groups_.lanes),
+    const EvenSplit groups = EvenSplit::of_at_most(groups_.count(), blocks_.channels / groups_.lanes),
                     chunks{items(blocks_), blocks_.chunks};
     T* sums = reinterpret_cast<T*>(context.shared());
     const auto sum = [&](int64_t chunk, int64_t group) {
@@ -137,8 +138,8 @@ class ChannelWeightGrad {
                             lanes);
       y = s.output, args.y_pitch = block.cols * lanes, args.y_step = lanes, args.channels = lanes;
     }
-    for (int64_t th = 0; th < p_.kh; th += blocks_.m) {
-      const int64_t tap_rows = std::min(blocks_.m, p_.kh - th);
+    for (int64_t th = 0; th < p_.kh; th += blocks_.tap_rows) {
+      const int64_t tap_rows = std::min(blocks_.tap_rows, p_.kh - th);
       const auto [first, last] = rows_inside(block, th, th + tap_rows - 1);
       args.x = s.panel.data() + first * args.x_pitch, args.y = y + first * args.y_pitch;
       args.rows = last - first;

@@ -18,7 +18,7 @@ class LineCorrelation {
   void plan(Blocks& b) const {
     b.mr = kernel_.rows, b.nv = kernel_.vectors;
     b.cols = EvenSplit::of_at_most(w_.out, kPixelsPerTask).largest();
-    b.m = EvenSplit::of_at_most(c_.g, std::max<int64_t>(1, kPixelsPerTask / b.cols)).largest();
+    b.groups = EvenSplit::of_at_most(c_.g, std::max<int64_t>(1, kPixelsPerTask / b.cols)).largest();
   }
 
   KernelName kernel() const { return {.shape = "line_stencil", .mr = blocks_.mr, .nr = blocks_.nv * kernel_.lanes}; }
@@ -26,7 +26,8 @@ class LineCorrelation {
 
   void run(const Workspace&, const Operands& operands, const Context& context) const {
     const CorrelationOperands<T> o(c_.problem(), operands);
-    const EvenSplit groups = EvenSplit::of_at_most(c_.g, blocks_.m), cols = EvenSplit::of_at_most(w_.out, blocks_.cols);
+    const EvenSplit groups = EvenSplit::of_at_most(c_.g, blocks_.groups),
+                    cols = EvenSplit::of_at_most(w_.out, blocks_.cols);
     parallel_for(context.threads, c_.n * groups.parts * cols.parts, [&](int64_t task, int) {
       const int64_t ci = take_index(task, cols.parts), gi = take_index(task, groups.parts), n = task,
                     g = groups.begin(gi), first = cols.begin(ci);

@@ -27,8 +27,8 @@ class LineWeightGrad {
     b.mr = 2, b.nv = kernel_.taps;
     b.rows = 1, b.cols = EvenSplit::of_at_most(p_.ow, l1 / 4).largest();
     b.images = EvenSplit::of_at_most(p_.n, std::clamp<int64_t>(l1 / (2 * b.cols), 1, kImages)).largest();
-    b.m = EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.ow))).largest();
-    b.chunks = chunk_count(ceil_div(p_.g, b.m), p_.weight_count() * static_cast<int64_t>(sizeof(T)),
+    b.groups = EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.ow))).largest();
+    b.chunks = chunk_count(ceil_div(p_.g, b.groups), p_.weight_count() * static_cast<int64_t>(sizeof(T)),
                            PixelBlocks(p_, b).count());
   }
 
@@ -37,7 +37,7 @@ class LineWeightGrad {
 
   void run(const Workspace&, const Operands& o, const Context& context) const {
     const PixelBlocks blocks(p_, blocks_);
-    const EvenSplit chunks{blocks.count(), blocks_.chunks}, groups = EvenSplit::of_at_most(p_.g, blocks_.m);
+    const EvenSplit chunks{blocks.count(), blocks_.chunks}, groups = EvenSplit::of_at_most(p_.g, blocks_.groups);
     const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
     parallel_for(context.threads, groups.parts * chunks.parts, [&](int64_t task, int) {
       const int64_t chunk = task % chunks.parts, gi = task / chunks.parts, g = groups.begin(gi);
