@@ -15,8 +15,8 @@
 // is 0 or 1; column[t] is column[0] + t, and all row_taps[g].count but the last are even.
 //
 // Memory: nothing needs alignment; of x only numbers inside are read, of y exactly those of the formula are written.
-// y must not overlap x. Taps are summed in their order (g, t, i), those of a stride by (g, t / 2, i, t % 2), whatever
-// the tile.
+// y must not overlap x. Taps are summed in their order (g, t, i), those of a stride by (g, t / 2, i, t % 2), those of
+// rows that a vector holds by (i, t), whatever the tile.
 #pragma once
 
 #include <stdint.h>
