@@ -3,8 +3,8 @@
 #pragma once
 
 #include "algorithms/axis_cut.h"
-#include "algorithms/correlation.h"
 #include "algorithms/checks.h"
+#include "algorithms/correlation.h"
 #include "algorithms/panel.h"
 #include "algorithms/tiling.h"
 
