@@ -124,7 +124,7 @@ def report(model: nn.Module, *example_inputs: Any, train: bool = False, **keywor
     Args:
         model: any module, converted or not.
         example_inputs: the arguments of its `forward`.
-        keyword_inputs: those that it takes by keyword; one of the name `train` cannot be among them.
+        keyword_inputs: those that it takes by keyword; `model` and `train` cannot be among them.
         train: whether to run a training step, in training mode and with the backward pass of the sum of
             the outputs, in place of a forward pass in evaluation mode and without gradients. Then a layer's
             time is that of both passes.

@@ -137,17 +137,19 @@ def test_stencil_rows_that_a_vector_holds(kernel: Kernel, side: str) -> None:
             continue
         for step, apart, dilation in ((1, taps, 1), (-1, -taps, 1), (1, taps + 1, 2), (-2, 2 * taps, 1)):
             width = int(rng.integers(1, lanes + 1))
-            rows, top, left = 1 + int(rng.integers(0, 40)), *(int(n) for n in rng.integers(-4, 3, 2))
+            rows, top = 1 + int(rng.integers(0, 40)), int(rng.integers(-4, 3))
+            left = int(rng.choice((*range(-4, 3), -lanes - 1, lanes + 2)))
             height = max(1, rows + taps - 1 + int(rng.integers(-5, 4)))
             x = integers(rng, kernel, side, height, width)
             tap = np.arange(taps)
             place = apart * tap[:, None] + step * tap
             weight = integers(rng, kernel, side, int(np.ptp(place)) + 1)
             y = nans(kernel, side, rows, columns)
-            padded = np.pad(x, ((4, rows + taps + 4), (4, columns + dilation * taps + 4)))
+            far = 2 * lanes
+            padded = np.pad(x, ((4, rows + taps + 4), (far, far + columns + dilation * taps)))
             want = np.full(y.shape, 3, kernel.dtype)
             for h, w in itertools.product(tap, tap):
-                moved = padded[4 + top + h :, 4 + left + dilation * w :][:rows, :columns]
+                moved = padded[4 + top + h :, far + left + dilation * w :][:rows, :columns]
                 want += weight[place[h, w] - place.min()] * moved
             kernel.run(
                 x=x, x_pitch=width, width=width, groups=1, taps=taps,
@@ -294,6 +296,8 @@ def test_stencil_grad(kernel: Kernel, side: str) -> None:
     for columns in (*range(1, 2 * kernel.lanes + 2), 4 * kernel.lanes - 3, 6 * kernel.lanes + 1):
         for step_h, step_w, dilation_h, dilation_w in (
             (1, 1, 1, 1),
+            (1, 1, 1, 3),
+            (2, 1, 2, 3),
             (2, 2, 1, 1),
             (1, 1, 2, 3),
             (1, 2, 1, 2),

@@ -34,13 +34,13 @@ void make_room_for_fallback(Plan& plan, const Policy& policy) {
 }
 
 // Why an algorithm cannot compute this, or nullptr.
-const char* inability(const Algorithm& a, const ConvProblem& problem) {
-  return is_vast(problem) && !a.last_resort ? "it has panels, whose sizes are beyond 64 bits" : a.supports(problem);
+const char* inability(const Algorithm& a, const ConvProblem& problem, bool vast) {
+  return vast && !a.last_resort ? "it has panels, whose sizes are beyond 64 bits" : a.supports(problem);
 }
 
 // Why an algorithm is not taken, or nullptr; then the plan is made.
-const char* objection(const Algorithm& a, const ConvProblem& problem, const Policy& policy, Plan& plan) {
-  if (const char* reason = inability(a, problem)) return reason;
+const char* objection(const Algorithm& a, const ConvProblem& problem, bool vast, const Policy& policy, Plan& plan) {
+  if (const char* reason = inability(a, problem, vast)) return reason;
   if (a.error_factor > 1 && policy.precision == Precision::kHighest) return "precision 'highest': direct sums only";
   if (const char* reason = a.profitable(problem, policy)) return reason;
   plan = plan_with(a, problem, policy);
@@ -55,12 +55,13 @@ std::span<const Algorithm* const> all_algorithms() { return kAlgorithms; }
 
 Plan choose(const ConvProblem& given, const Policy& policy) {
   const ConvProblem problem = canonical(given);
+  const bool vast = is_vast(problem);
   Plan plan;
   for (const Algorithm* a : kAlgorithms) {
     if (policy.algorithm.empty()) {
-      if (objection(*a, problem, policy, plan) == nullptr) return plan;
+      if (objection(*a, problem, vast, policy, plan) == nullptr) return plan;
     } else if (a->name == policy.algorithm) {
-      if (const char* reason = inability(*a, problem))
+      if (const char* reason = inability(*a, problem, vast))
         throw std::invalid_argument("convext: " + std::string(a->name) + " cannot compute this: " + reason);
       plan = plan_with(*a, problem, policy);
       make_room_for_fallback(plan, policy);
@@ -87,11 +88,12 @@ std::string to_string(const KernelName& name) {
 
 std::vector<Candidate> explain(const ConvProblem& given, const Policy& policy) {
   const ConvProblem problem = canonical(given);
+  const bool vast = is_vast(problem);
   std::vector<Candidate> candidates;
   bool taken = false;
   Plan plan;
   for (const Algorithm* a : kAlgorithms) {
-    const char* reason = objection(*a, problem, policy, plan);
+    const char* reason = objection(*a, problem, vast, policy, plan);
     if (reason == nullptr && taken) reason = "an earlier algorithm of the list was taken";
     taken = taken || reason == nullptr;
     candidates.push_back({a, reason});

@@ -11,8 +11,7 @@
 namespace convext {
 
 // How many chunks, of `blocks` of pixels at most: as many as keep all threads busy, where the result itself is cut into
-// `apart` tasks, and no more than a MiB of partial sums holds, which have to be added. (In place of 4 MiB, which
-// Winograd's had: 3x3 x1.18 to x1.21.)
+// `apart` tasks, and no more than a MiB of partial sums holds, which have to be added.
 inline int64_t chunk_count(int64_t apart, int64_t sums_bytes, int64_t blocks) {
   constexpr int64_t kTasks = 16, kMaxBytes = 1 << 20;
   const int64_t affordable = kMaxBytes / std::max<int64_t>(1, sums_bytes);

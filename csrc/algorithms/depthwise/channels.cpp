@@ -29,8 +29,9 @@ bool sums_in_place(const ConvProblem& p) {
 // `depthwise` on planes of 8 to 64 and rows of 20 to 400 pixels, both dtypes, AVX-512 and AVX2, one thread: the two
 // meet at widths of some 20, 35 and 60 for 3 x 3, 5 x 5 and 7 x 7 taps, at two thirds of that where `depthwise` sums in
 // place, and at up to twice that for strides (input gradients of stride 2 at 27 for 3 x 3, below 59 for 5 x 5). Weight
-// gradients (float32): AVX-512 13 and 37 for 3 x 3 and 5 x 5 taps, AVX2 15 and 42; of single rows, AVX2, below 100 for
-// 3 taps, above 1000 for 31. (`depthwise_lines`, which is asked first, takes such rows of stride 1.)
+// gradients (float32, before rows of taps shared more, as they still do not with a stride): AVX-512 13 and 37 for 3 x 3
+// and 5 x 5 taps, AVX2 15 and 42; of single rows, AVX2, below 100 for 3 taps, above 1000 for 31. (`depthwise_lines`,
+// which is asked first, takes such rows of stride 1.)
 int64_t widest(const ConvProblem& p, Isa isa) {
   const int64_t taps = p.taps(), stride = p.stride_w;
   if (p.ih == 1) {
@@ -64,7 +65,7 @@ bool planes_pay(const ConvProblem& p, Isa isa) {
 const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (p.input_layout == Layout::kChannelsLast) return nullptr;
   if (p.g < 16) return "too few channels to fill the lanes";
-  if (p.pass == Pass::kWeightGrad && shares_rows(p))
+  if (p.pass == Pass::kWeightGrad && policy.isa != Isa::kScalar && shares_rows(p))
     return planes_pay(p, policy.isa) ? "rows are wide enough to fill the lanes" : nullptr;
   return p.iw > widest(p, policy.isa) ? "rows are wide enough to fill the lanes" : nullptr;
 }

@@ -1,4 +1,4 @@
-// Convolution with long rows of taps by transforms; fft.cpp puts the halves together.
+// Convolution with long rows of taps by transforms; fft.cpp puts the methods together.
 #pragma once
 
 #include "algorithms/method.h"

@@ -16,7 +16,7 @@
 //
 // Memory: nothing needs alignment; of x only numbers inside are read, of y exactly those of the formula are written.
 // y must not overlap x. Taps are summed in their order (g, t, i), those of a stride by (g, t / 2, i, t % 2), those of
-// rows that a vector holds by (i, t), whatever the tile.
+// K x K taps on rows that a vector of AVX-512 holds by (i, t), whatever the tile.
 #pragma once
 
 #include <stdint.h>
