@@ -13,21 +13,26 @@ const char* supports(const ConvProblem& p) {
   return p.pass != Pass::kWeightGrad ? "it computes weight gradients only" : needs_channels_first(p);
 }
 
-// The dense algorithm has output channels in the lanes and the taps of input channels as the rows of a tile: few of
-// either leave it idle. (1 to 4 input channels, against it, two threads of a Zen 4; AVX-512; AVX2: 3x3, 3 to 16 x1.5,
-// x1.15; 1 to 32 x1.6, x1.6; 5x5, 2 to 32 x1.1, x0.95; 7x7, 1 to 32 x0.96, x1.0; 9x9, 1 to 64 x1.16, x1.0; 12x12
-// x0.87; 7x7 stride 2, 3 to 16 x0.7, x0.7. One tap that moves nothing, of few channels in or out, on a Xeon: x1.2 to
-// x13, x0.9 to x9.)
-bool few_rows(const ConvProblem& p) {
-  const int64_t icg = p.ic_per_group(), ocg = p.oc_per_group(), rows = icg * p.taps();
-  return icg <= 4 && ocg <= 64 && (rows <= 25 || (rows <= 50 && icg * ocg <= 64));
+// The dense algorithm has output channels in the lanes, for which it transposes each number of the output, and the taps
+// of input channels as the rows of a tile: few rows leave it idle, and share the transposes. (Against it, or Winograd,
+// two threads of a Zen 4; AVX-512; AVX2. 3x3 of RGB to 64 x1.5, x1.1, stride 2 x1.1, x1.1, 1 to 128 x1.9, x1.6, 8 to
+// 64 at 56x56 x1.1, x0.7, 8 to 16 at 14x14 x0.83, 8 to 64 k3 x1.5, x1.3, k5 x1.2, x1.1; 4x4 stride 2, 3 to 64 x1.05,
+// x0.93; 5x5 of RGB x1.1, x0.85 to x1.1, stride 2 x1.0, x0.9; 2x2, 8 to 32 x1.08, x0.9, stride 2 x0.95, x0.8. 7x7 of 2
+// channels x1.09, x0.95; 7x7, 1 to 32 x1.0; stride 2, 3 to 64 x1.0, x0.88; stride 4 x0.9. One tap that moves nothing,
+// of few channels in or out, on a Xeon: x1.2 to x13, x0.9 to x9.)
+bool few_rows(const ConvProblem& p, Isa isa) {
+  const int64_t icg = p.ic_per_group(), rows = icg * p.taps();
+  const bool avx512 = isa == Isa::kAvx512, strided = p.stride_h > 1 || p.stride_w > 1;
+  if (icg > 4 && (icg > 8 || strided || p.ow < 24 || (!avx512 && p.oh > 1))) return false;
+  if (rows <= 36 || (rows <= 50 && icg * p.oc_per_group() <= 64)) return true;
+  return !strided && rows <= (avx512 ? 100 : 40);
 }
 
-const char* profitable(const ConvProblem& p, const Policy&) {
+const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (moves_nothing(p) && p.output_pixels() == 1) return "images of one pixel: there is nothing to fill the lanes with";
   constexpr int64_t kFew = 8;
   const int64_t ocg = p.oc_per_group(), fewest = moves_nothing(p) ? std::min(p.ic_per_group(), ocg) : ocg;
-  return fewest <= kFew || few_rows(p) ? nullptr : "output channels fill the lanes, and taps the tiles";
+  return fewest <= kFew || few_rows(p, policy.isa) ? nullptr : "output channels fill the lanes, and taps the tiles";
 }
 
 // The numbers of a vector of sums are added up after each block, which takes as long as some vectors of pixels. (Of 8
@@ -36,7 +41,7 @@ const char* profitable(const ConvProblem& p, const Policy&) {
 const char* worthwhile(const Plan& plan) {
   constexpr double kFull = 1.2, kSum = 14;  // what dense takes with full lanes; vectors
   const ConvProblem& p = plan.problem;
-  if (moves_nothing(p) || few_rows(p)) return nullptr;
+  if (moves_nothing(p) || few_rows(p, plan.isa)) return nullptr;
   const auto number = [](int64_t i) { return static_cast<double>(i); };
   const int64_t ocg = p.oc_per_group(), pixels = plan.blocks.images * plan.blocks.rows * plan.blocks.cols,
                 lanes = p.dtype == DType::kFloat32 ? inner_product<float>(plan.isa).lanes

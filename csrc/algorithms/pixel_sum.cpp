@@ -48,18 +48,23 @@ class PixelSum {
     const bool in_place = moves_nothing(p_);
     b.arrangement = in_place ? Arrangement::kInPlace : flat ? Arrangement::kColumnTaps : Arrangement::kShifts;
 
-    // The rows of one input channel stay in L1, with those of the output; a panel of b.k channels in L2.
+    // The rows of one input channel stay in L1, with those of the output; a panel of b.k channels in L2. Blocks
+    // of AVX-512, whose vectors have the most numbers to add up at the end of a tile, have 24 KiB of the output at
+    // least.
     const auto plane = [&](int64_t rows, int64_t cols) {
       return rows * cols + (in_place ? cols : PanelShape<T>(h_, w_, rows, cols, b.arrangement).channel_pitch());
     };
+    const int64_t fewest = tiles_.lanes * sizeof(T) == 64 ? l1 * 3 / (4 * kInnerProductMaxMr) : 0;
+    const auto fits = [&](int64_t rows) { return plane(rows, b.cols) <= (rows * b.cols <= fewest ? l2 : l1); };
     b.cols = flat ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
     // A block of part of a row has one row, so that its pixels adjoin.
     b.rows = 1;
-    while (b.cols == p_.ow && b.rows < p_.oh && plane(b.rows + 1, b.cols) <= l1) ++b.rows;
+    while (b.cols == p_.ow && b.rows < p_.oh && fits(b.rows + 1)) ++b.rows;
     b.rows = EvenSplit::of_at_most(p_.oh, b.rows).largest();
-    b.images = b.rows < p_.oh || b.cols < p_.ow
-                   ? 1
-                   : EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, l1 / plane(b.rows, b.cols))).largest();
+    const int64_t tasks = static_cast<int64_t>(p_.flops() / (p_.g * kFlopsPerTask)) + 1;
+    const int64_t images =
+        b.rows < p_.oh || b.cols < p_.ow ? 1 : std::min(l1 / plane(b.rows, b.cols), ceil_div(p_.n, tasks));
+    b.images = EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, images)).largest();
     b.k = EvenSplit::of_at_most(icg_, std::max<int64_t>(1, l2 / (b.images * plane(b.rows, b.cols)))).largest();
 
     const int64_t apart = p_.g * ceil_div(icg_, b.k);
@@ -96,6 +101,7 @@ class PixelSum {
  private:
   static constexpr double kCopyCycles = 0.3;
   static constexpr int64_t kPixelsPerTask = 16384;
+  static constexpr double kFlopsPerTask = 1 << 22;
 
   struct Scratch {
     int64_t *a_segments, *b_segments, *b_offset;
