@@ -83,17 +83,18 @@ class PixelSum {
         EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.output_pixels() * ocg_)));
     const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
     std::fill_n(sums.bias, chunks.parts * sums.biases, 0.0);
-    parallel_for(context.threads, groups.parts * ic.parts * chunks.parts, [&](int64_t task, int thread) {
-      const Scratch s(*this, context.of_thread(workspace, thread));
-      const int64_t chunk = take_index(task, chunks.parts), ii = take_index(task, ic.parts), gi = task;
-      for (int64_t i = 0; i < chunks.length(chunk); ++i) {
-        const PixelBlock px = blocks[chunks.begin(chunk) + i];
-        const Lines lines = prepare(px, ic.length(ii), s);
-        for (int64_t g = groups.begin(gi); g < groups.begin(gi + 1); ++g)
-          add_block(px, lines, g, ic.begin(ii), ic.length(ii), i > 0, o, s, sums.of(chunk),
-                    p_.bias ? sums.bias_of(chunk) : nullptr);
-      }
-    });
+    parallel_for(context.threads, groups.parts * ic.parts * chunks.parts, TaskOrder::kApart,
+                 [&](int64_t task, int thread) {
+                   const Scratch s(*this, context.of_thread(workspace, thread));
+                   const int64_t chunk = take_index(task, chunks.parts), ii = take_index(task, ic.parts), gi = task;
+                   for (int64_t i = 0; i < chunks.length(chunk); ++i) {
+                     const PixelBlock px = blocks[chunks.begin(chunk) + i];
+                     const Lines lines = prepare(px, ic.length(ii), s);
+                     for (int64_t g = groups.begin(gi); g < groups.begin(gi + 1); ++g)
+                       add_block(px, lines, g, ic.begin(ii), ic.length(ii), i > 0, o, s, sums.of(chunk),
+                                 p_.bias ? sums.bias_of(chunk) : nullptr);
+                   }
+                 });
     add_chunks(sums.first, sums.others, sums.count, chunks.parts, sums.count);
     if (p_.bias) add_bias_chunks(o.written<T>(o.bias), sums.bias, chunks.parts, p_.oc);
   }

@@ -3,13 +3,37 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 
 namespace convext::internal {
+namespace {
 
-void parallel_for(int threads, int64_t tasks, TaskFn fn, const void* body) {
-  const int team = static_cast<int>(std::min<int64_t>(threads, tasks));
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1)
-  for (int64_t task = 0; task < tasks; ++task) fn(body, task, omp_get_thread_num());
+// Tasks that adjoin, to be taken from the front; a cache line of its own.
+struct alignas(64) TaskRange {
+  std::atomic<int64_t> next;
+  int64_t end;
+};
+
+constexpr int kMaxRanges = 64;
+
+}  // namespace
+
+void parallel_for(int threads, int64_t tasks, TaskOrder order, TaskFn fn, const void* body) {
+  const int team = static_cast<int>(std::min<int64_t>(threads, tasks)),
+            ranges = order == TaskOrder::kApart ? std::min(team, kMaxRanges) : 1;
+  TaskRange range[kMaxRanges];
+  for (int i = 0; i < ranges; ++i) {
+    range[i].next.store(tasks * i / ranges, std::memory_order_relaxed);
+    range[i].end = tasks * (i + 1) / ranges;
+  }
+#pragma omp parallel num_threads(team)
+  {
+    const int thread = omp_get_thread_num();
+    for (int i = 0; i < ranges; ++i) {
+      TaskRange& from = range[(thread + i) % ranges];
+      for (int64_t task; (task = from.next.fetch_add(1, std::memory_order_relaxed)) < from.end;) fn(body, task, thread);
+    }
+  }
 }
 
 }  // namespace convext::internal

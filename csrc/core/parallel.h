@@ -6,9 +6,16 @@
 
 namespace convext {
 
+// Who gets which task.
+enum class TaskOrder {
+  kInTurns,  // the first that is left: threads work near each other, and share what adjoining tasks have in common
+  kApart,    // each thread has a range of its own, and helps others when that is done: planes that are read and written
+             // once come to one core whole, and stay in its cache for the next layer
+};
+
 namespace internal {
 using TaskFn = void (*)(const void* body, int64_t task, int thread);
-void parallel_for(int threads, int64_t tasks, TaskFn fn, const void* body);
+void parallel_for(int threads, int64_t tasks, TaskOrder order, TaskFn fn, const void* body);
 }  // namespace internal
 
 // Calls body(task, thread) once for each task in [0, tasks), on at most `threads` threads; thread is in
@@ -16,15 +23,19 @@ void parallel_for(int threads, int64_t tasks, TaskFn fn, const void* body);
 // on its task alone. With one thread no OpenMP region is opened (a forked child may then still convolve).
 // body must not throw.
 template <typename Body>
-void parallel_for(int threads, int64_t tasks, const Body& body) {
+void parallel_for(int threads, int64_t tasks, TaskOrder order, const Body& body) {
   static_assert(std::is_invocable_v<const Body&, int64_t, int>);
   if (threads <= 1 || tasks <= 1) {
     for (int64_t task = 0; task < tasks; ++task) body(task, 0);
     return;
   }
   internal::parallel_for(
-      threads, tasks, [](const void* b, int64_t task, int thread) { (*static_cast<const Body*>(b))(task, thread); },
-      &body);
+      threads, tasks, order,
+      [](const void* b, int64_t task, int thread) { (*static_cast<const Body*>(b))(task, thread); }, &body);
+}
+template <typename Body>
+void parallel_for(int threads, int64_t tasks, const Body& body) {
+  parallel_for(threads, tasks, TaskOrder::kInTurns, body);
 }
 
 // Splits the fastest index, of `parts` values, off the number of a task, which then counts the others:

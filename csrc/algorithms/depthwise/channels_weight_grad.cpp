@@ -60,7 +60,7 @@ class ChannelWeightGrad {
     const auto sum = [&](int64_t chunk, int64_t group) {
       return sums + (chunk * groups_.count() + group) * group_sums();
     };
-    parallel_for(context.threads, groups.parts * chunks.parts, [&](int64_t task, int thread) {
+    parallel_for(context.threads, groups.parts * chunks.parts, TaskOrder::kApart, [&](int64_t task, int thread) {
       const int64_t chunk = task % chunks.parts, gi = task / chunks.parts;
       Scratch s(*this, context.of_thread(workspace, thread));
       std::fill_n(sum(chunk, groups.begin(gi)), groups.length(gi) * group_sums(), T(0));
@@ -77,7 +77,7 @@ class ChannelWeightGrad {
         for (int64_t group = groups.begin(gi); group < groups.begin(gi + 1); ++group) finish(group, sum(0, group), o);
     });
     if (chunks.parts == 1) return;
-    parallel_for(context.threads, groups_.count(), [&](int64_t group, int) {
+    parallel_for(context.threads, groups_.count(), TaskOrder::kApart, [&](int64_t group, int) {
       add_chunks(sum(0, group), sum(1, group), groups_.count() * group_sums(), chunks.parts, group_sums());
       finish(group, sum(0, group), o);
     });

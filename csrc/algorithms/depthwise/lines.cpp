@@ -28,7 +28,7 @@ class LineCorrelation {
     const CorrelationOperands<T> o(c_.problem(), operands);
     const EvenSplit groups = EvenSplit::of_at_most(c_.g, blocks_.groups),
                     cols = EvenSplit::of_at_most(w_.out, blocks_.cols);
-    parallel_for(context.threads, c_.n * groups.parts * cols.parts, [&](int64_t task, int) {
+    parallel_for(context.threads, c_.n * groups.parts * cols.parts, TaskOrder::kApart, [&](int64_t task, int) {
       const int64_t ci = take_index(task, cols.parts), gi = take_index(task, groups.parts), n = task,
                     g = groups.begin(gi), first = cols.begin(ci);
       LineStencilArgs<T> args{};

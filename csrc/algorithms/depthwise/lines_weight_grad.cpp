@@ -39,7 +39,7 @@ class LineWeightGrad {
     const PixelBlocks blocks(p_, blocks_);
     const EvenSplit chunks{blocks.count(), blocks_.chunks}, groups = EvenSplit::of_at_most(p_.g, blocks_.groups);
     const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
-    parallel_for(context.threads, groups.parts * chunks.parts, [&](int64_t task, int) {
+    parallel_for(context.threads, groups.parts * chunks.parts, TaskOrder::kApart, [&](int64_t task, int) {
       const int64_t chunk = task % chunks.parts, gi = task / chunks.parts, g = groups.begin(gi);
       T* weight = sums.of(chunk);
       double* bias = p_.bias ? sums.bias_of(chunk) : nullptr;

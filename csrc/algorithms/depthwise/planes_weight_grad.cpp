@@ -48,7 +48,7 @@ class PlaneWeightGrad {
     const EvenSplit chunks{blocks.count(), blocks_.chunks},
         groups = EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.output_pixels())));
     const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
-    parallel_for(context.threads, groups.parts * chunks.parts, [&](int64_t task, int) {
+    parallel_for(context.threads, groups.parts * chunks.parts, TaskOrder::kApart, [&](int64_t task, int) {
       const int64_t chunk = task % chunks.parts, gi = task / chunks.parts;
       for (int64_t oc = groups.begin(gi) * p_.oc_per_group(); oc < groups.begin(gi + 1) * p_.oc_per_group(); ++oc) {
         T* weight = sums.of(chunk) + oc * p_.taps();

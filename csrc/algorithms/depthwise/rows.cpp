@@ -36,7 +36,7 @@ class SharedRows {
     const EvenSplit rows = EvenSplit::of_at_most(h_.out, blocks_.rows);
     const EvenSplit planes = EvenSplit::of_at_most(
         c_.n * c_.g, std::max<int64_t>(1, kPixelsPerTask / (blocks_.rows * blocks_.cols)));  // of a task
-    parallel_for(context.threads, planes.parts * rows.parts, [&](int64_t task, int thread) {
+    parallel_for(context.threads, planes.parts * rows.parts, TaskOrder::kApart, [&](int64_t task, int thread) {
       const Scratch s(*this, context.of_thread(workspace, thread));
       for (int64_t t = 0; t < w_.taps; ++t) s.column[t] = w_.offset(t);
       const int64_t r0 = rows.begin(task % rows.parts), count = rows.length(task % rows.parts);

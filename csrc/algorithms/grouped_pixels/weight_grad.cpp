@@ -37,7 +37,7 @@ class GroupedPixelGrad {
     runs_.fill(s.runs);
     const PixelChannelBlocks blocks = pixel_blocks(p_, groups_.lanes, blocks_.k / groups_.lanes);
     const EvenSplit parts = this->parts(blocks_), chunks{p_.n * parts.parts, blocks_.chunks};
-    parallel_for(context.threads, chunks.parts * blocks.parts(), [&](int64_t task, int) {
+    parallel_for(context.threads, chunks.parts * blocks.parts(), TaskOrder::kApart, [&](int64_t task, int) {
       const int64_t chunk = task / blocks.parts(), group = blocks.begin(task % blocks.parts()),
                     count = blocks.length(task % blocks.parts());
       T* sum = s.sum + chunk * sums() + group * pitch();
@@ -47,7 +47,7 @@ class GroupedPixelGrad {
         for (int64_t r = parts.begin(part); r < parts.begin(part + 1); ++r) add_row(n, r, group, count, o, s, sum);
       }
     });
-    parallel_for(context.threads, groups_.count(), [&](int64_t group, int) {
+    parallel_for(context.threads, groups_.count(), TaskOrder::kApart, [&](int64_t group, int) {
       T* sum = s.sum + group * pitch();
       add_chunks(sum, sum + sums(), sums(), chunks.parts, pitch());
       const int64_t c = groups_.begin(group), channels = groups_.length(group), steps = p_.taps() * p_.ic_per_group();

@@ -124,12 +124,15 @@ struct LineStencil {
       if (l < args.lines) all_lines<RT / 2, VT>(args, apart, row, l);
   }
 
-  // Short rows take more lines at once.
+  // Short rows take more lines at once, long ones fewer: a processor brings one line near as it is read, not several in
+  // turns.
   static void run(const Args& args) {
     const int64_t apart = kLanes % args.dilation == 0 ? kLanes / args.dilation : args.taps,
                   row = (args.columns + kLanes - 1) / kLanes;
     if (row <= V / 3)
       all_lines<2 * R, V / 3>(args, apart, row, 0);
+    else if (row > 2 * V)
+      all_lines<1, V>(args, apart, row, 0);
     else
       all_lines<R, V>(args, apart, row, 0);
   }
