@@ -28,11 +28,23 @@ bool few_rows(const ConvProblem& p, Isa isa) {
   return !strided && rows <= (avx512 ? 100 : 40);
 }
 
+// 1 x 1, against channels in the lanes. (Two threads of a Zen 4; AVX-512; AVX2: 12 of 16 lanes x1.3 to x1.45, x1.3; 24
+// of 32 x1.3 to x2.1, at 112x112 and more x0.65 to x0.8; 20 of 32, 24 x1.4, x1.0; 28 of 32 x1.16; 40 of 48 x1.1 to
+// x1.2, x0.85; full lanes x0.6 to x1.04; 12 and 24 channels at 7x7 x0.8 to x0.9.)
+bool idle_lanes(const ConvProblem& p, int64_t channels, Isa isa) {
+  constexpr int64_t kFew = 100, kMany = 6400;  // pixels
+  const int64_t lanes = vector_lanes(p.dtype, isa), idle = round_up(channels, lanes) - channels;
+  return moves_nothing(p) && p.output_pixels() >= kFew && (channels <= lanes || p.output_pixels() <= kMany) &&
+         idle * (isa == Isa::kAvx512 ? 7 : 3) >= channels;
+}
+
 const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (moves_nothing(p) && p.output_pixels() == 1) return "images of one pixel: there is nothing to fill the lanes with";
   constexpr int64_t kFew = 8;
   const int64_t ocg = p.oc_per_group(), fewest = moves_nothing(p) ? std::min(p.ic_per_group(), ocg) : ocg;
-  return fewest <= kFew || few_rows(p, policy.isa) ? nullptr : "output channels fill the lanes, and taps the tiles";
+  return fewest <= kFew || few_rows(p, policy.isa) || idle_lanes(p, fewest, policy.isa)
+             ? nullptr
+             : "output channels fill the lanes, and taps the tiles";
 }
 
 // The numbers of a vector of sums are added up after each block, which takes as long as some vectors of pixels. (Of 8

@@ -128,11 +128,12 @@ const char* supports(const ConvProblem& p) {
 }
 
 // Channels in the lanes leave none of them idle, but are transposed. The two meet where so much of a row's vectors is
-// filled: planes of 7 to 128, 3 x 3 to 7 x 7 taps (and 9 to 31), two threads; input gradients of stride 2 planes of 8
-// to 40. (Rows that one vector of AVX-512 holds, on a Zen 4, whose transposes are faster: at 10, 13 and 14 numbers.)
+// filled: planes of 7 to 128, 3 x 3 to 7 x 7 taps (and 9 to 31), two threads. (Rows that one vector of AVX-512 holds,
+// on a Zen 4, whose transposes are faster: at 10, 13 and 14 numbers; input gradients of stride 2 likewise, whose planes
+// of 7 to 59 columns meet at 0.5, between 0.56 and 0.75, and at 0.85.)
 double filled_lanes_wanted(const ConvProblem& p, Isa isa) {
   const double taps = static_cast<double>(p.taps());
-  if (p.stride_w == 2 && p.pass == Pass::kInputGrad) return 0.25 + taps / 150;
+  if (p.stride_w == 2 && p.pass == Pass::kInputGrad) return 0.40 + taps / 110;
   if (isa != Isa::kAvx512) return 0.65 + taps / 180;
   const bool one_vector = p.stride_w == 1 && p.iw <= vector_lanes(p.dtype, isa);
   return one_vector ? std::min(0.55 + taps / 100, 0.87) : std::min(0.55 + taps / 200, 0.85);
