@@ -28,7 +28,8 @@ struct InnerProductTile {
     for (int i = 0; i < kHeld; ++i) x[i] = load(held[i]);
 #pragma GCC unroll 16
     for (int j = 0; j < kRead; ++j) {
-      const Vec y = load(read[j]);
+      Vec y = load(read[j]);
+      if constexpr (kHeld > 1) y.keep();  // GCC would load it for each
 #pragma GCC unroll 4
       for (int i = 0; i < kHeld; ++i) {
         Vec& sum = kHoldsA ? acc[i][j] : acc[j][i];
