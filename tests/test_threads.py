@@ -37,6 +37,7 @@ SHAPES = [
     conv2d(24, 48, (20, 21), (5, 5), g=24, stride=(2, 2), padding=((2, 2), (2, 2)), n=2),
     conv2d(6, 6, (100, 131), (3, 3), g=6, stride=(2, 2), padding=grid.SAME),
     conv2d(32, 48, (20, 21), (3, 3), g=8, padding=grid.SAME, n=2),
+    conv2d(3, 32, (20, 20), (3, 3), padding=grid.SAME, n=7),
     conv2d(2, 3, (3, 4), (2, 2)),
 ]
 PROBLEMS = [
@@ -64,6 +65,18 @@ def test_every_algorithm(problem: Problem, algorithm: str, isa: str) -> None:
         again = run(problem, operands, algorithm=algorithm, isa=isa, threads=threads)
         for result, wanted in zip(again, first, strict=True):
             assert np.array_equal(result, wanted)
+
+
+@pytest.mark.parametrize("pass_", PASSES)
+def test_more_threads_than_ranges_of_tasks(pass_: str) -> None:
+    """Threads beyond the 64th have no range of their own, and only help others with the 96 tasks and more."""
+    problem = conv1d(96, 96, 8200, 3, g=96, padding=(1, 1)).on(pass_, "f32", bias=1)
+    operands = draw(problem, "zero-mean")
+    first = run(problem, operands, algorithm="depthwise_lines", threads=1)
+    for result, wanted in zip(
+        run(problem, operands, algorithm="depthwise_lines", threads=70), first, strict=True
+    ):
+        assert np.array_equal(result, wanted)
 
 
 # --- Through torch ----------------------------------------------------------------------------------
@@ -97,6 +110,22 @@ def test_torchs_number_of_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     assert same(layer_and_gradients(), wanted)
     assert same(layer_and_gradients(), wanted)
+
+
+def test_fewer_threads_than_asked_for() -> None:
+    """OpenMP grants less: the threads that there are do all tasks."""
+    done = run_python(
+        """
+        import torch
+        from test_threads import layer_and_gradients, same
+        torch.set_num_threads(1)
+        wanted = layer_and_gradients()
+        torch.set_num_threads(7)
+        print(same(layer_and_gradients(), wanted))
+        """,
+        OMP_THREAD_LIMIT="2",
+    )
+    assert done.stdout.strip() == "True"
 
 
 def test_calls_from_many_python_threads_at_once() -> None:

@@ -10,12 +10,15 @@
 
 namespace convext {
 
+// As many tasks keep all threads busy.
+inline constexpr int64_t kBusyTasks = 16;
+
 // How many chunks, of `blocks` of pixels at most: as many as keep all threads busy, where the result itself is cut into
 // `apart` tasks, and no more than a MiB of partial sums holds, which have to be added.
 inline int64_t chunk_count(int64_t apart, int64_t sums_bytes, int64_t blocks) {
-  constexpr int64_t kTasks = 16, kMaxBytes = 1 << 20;
+  constexpr int64_t kMaxBytes = 1 << 20;
   const int64_t affordable = kMaxBytes / std::max<int64_t>(1, sums_bytes);
-  return std::clamp<int64_t>(std::min(ceil_div(kTasks, apart), affordable), 1, std::max<int64_t>(1, blocks));
+  return std::clamp<int64_t>(std::min(ceil_div(kBusyTasks, apart), affordable), 1, std::max<int64_t>(1, blocks));
 }
 
 // The sums of each chunk, shared by all threads: `count` numbers, and those of a bias gradient.

@@ -48,24 +48,31 @@ class PixelSum {
     const bool in_place = moves_nothing(p_);
     b.arrangement = in_place ? Arrangement::kInPlace : flat ? Arrangement::kColumnTaps : Arrangement::kShifts;
 
-    // The rows of one input channel stay in L1, with those of the output; a panel of b.k channels in L2. Blocks
-    // of AVX-512, whose vectors have the most numbers to add up at the end of a tile, have 24 KiB of the output at
-    // least.
+    // The rows of one input channel stay in L1, with those of the output; a panel of b.k channels in L2. With AVX-512,
+    // whose vectors have the most numbers to add up at the end of a tile, rows are added beyond L1 up to 24 KiB of the
+    // output's.
     const auto plane = [&](int64_t rows, int64_t cols) {
       return rows * cols + (in_place ? cols : PanelShape<T>(h_, w_, rows, cols, b.arrangement).channel_pitch());
     };
-    const int64_t fewest = tiles_.lanes * sizeof(T) == 64 ? l1 * 3 / (4 * kInnerProductMaxMr) : 0;
-    const auto fits = [&](int64_t rows) { return plane(rows, b.cols) <= (rows * b.cols <= fewest ? l2 : l1); };
+    const int64_t beyond = tiles_.lanes * sizeof(T) == 64 ? l1 * 3 / (4 * kInnerProductMaxMr) : 0;
+    const auto fits = [&](int64_t rows) { return plane(rows, b.cols) <= (rows * b.cols <= beyond ? l2 : l1); };
     b.cols = flat ? p_.ow : EvenSplit::of_at_most(p_.ow, std::max<int64_t>(4 * tiles_.lanes, l1 / 4)).largest();
     // A block of part of a row has one row, so that its pixels adjoin.
     b.rows = 1;
     while (b.cols == p_.ow && b.rows < p_.oh && fits(b.rows + 1)) ++b.rows;
     b.rows = EvenSplit::of_at_most(p_.oh, b.rows).largest();
-    const int64_t tasks = static_cast<int64_t>(p_.flops() / (p_.g * kFlopsPerTask)) + 1;
+    const int64_t pixels = plane(b.rows, b.cols);
+    const auto set_images = [&](int64_t most) {
+      b.images = EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, most)).largest();
+      b.k = EvenSplit::of_at_most(icg_, std::max<int64_t>(1, l2 / (b.images * pixels))).largest();
+    };
+    set_images(b.rows < p_.oh || b.cols < p_.ow ? 1 : l1 / pixels);
+    // All images in one block would be one task.
+    const double work = p_.flops() / kFlopsPerTask;
+    const int64_t wanted = work < kBusyTasks ? 1 + static_cast<int64_t>(work) : kBusyTasks;
     const int64_t images =
-        b.rows < p_.oh || b.cols < p_.ow ? 1 : std::min(l1 / plane(b.rows, b.cols), ceil_div(p_.n, tasks));
-    b.images = EvenSplit::of_at_most(p_.n, std::max<int64_t>(1, images)).largest();
-    b.k = EvenSplit::of_at_most(icg_, std::max<int64_t>(1, l2 / (b.images * plane(b.rows, b.cols)))).largest();
+        std::max(ceil_div(p_.n * p_.g * ceil_div(icg_, b.k), wanted), kMinPixels / (b.rows * b.cols));
+    if (images < b.images) set_images(images);
 
     const int64_t apart = p_.g * ceil_div(icg_, b.k);
     b.chunks = chunk_count(apart, static_cast<int64_t>(sizeof(T)) * p_.weight_count(), PixelBlocks(p_, b).count());
@@ -102,7 +109,8 @@ class PixelSum {
  private:
   static constexpr double kCopyCycles = 0.3;
   static constexpr int64_t kPixelsPerTask = 16384;
-  static constexpr double kFlopsPerTask = 1 << 22;
+  static constexpr double kFlopsPerTask = 1 << 22;  // 20 us of a core
+  static constexpr int64_t kMinPixels = 512;        // of a block: a tile's sums cost as much as some 100
 
   struct Scratch {
     int64_t *a_segments, *b_segments, *b_offset;

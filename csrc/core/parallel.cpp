@@ -14,17 +14,18 @@ struct alignas(64) TaskRange {
   int64_t end;
 };
 
-constexpr int kMaxRanges = 64;
+constexpr int kMaxRanges = 64;  // 4 KiB of stack; threads beyond help
 
 }  // namespace
 
 void parallel_for(int threads, int64_t tasks, TaskOrder order, TaskFn fn, const void* body) {
   const int team = static_cast<int>(std::min<int64_t>(threads, tasks)),
             ranges = order == TaskOrder::kApart ? std::min(team, kMaxRanges) : 1;
+  const auto first = [&](int i) { return tasks / ranges * i + std::min<int64_t>(i, tasks % ranges); };
   TaskRange range[kMaxRanges];
   for (int i = 0; i < ranges; ++i) {
-    range[i].next.store(tasks * i / ranges, std::memory_order_relaxed);
-    range[i].end = tasks * (i + 1) / ranges;
+    range[i].next.store(first(i), std::memory_order_relaxed);
+    range[i].end = first(i + 1);
   }
 #pragma omp parallel num_threads(team)
   {

@@ -9,8 +9,8 @@ namespace convext {
 // Who gets which task.
 enum class TaskOrder {
   kInTurns,  // the first that is left: threads work near each other, and share what adjoining tasks have in common
-  kApart,    // each thread has a range of its own, and helps others when that is done: planes that are read and written
-             // once come to one core whole, and stay in its cache for the next layer
+  kApart,    // each thread has a range of its own, and helps others when that is done: what adjoining tasks read and
+             // write adjoins, comes to one core and stays in its cache for the next layer
 };
 
 namespace internal {

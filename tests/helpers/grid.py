@@ -129,6 +129,7 @@ SEVERAL_BLOCKS = [
     conv2d(8, 20, (54, 54), (3, 3), dilation=(6, 6), padding=((6, 6), (6, 6))),
     conv2d(2, 5, (118, 82), (2, 2), stride=(3, 2), padding=((1, 0), (0, 1))),
     conv2d(2, 4, (18, 90), (9, 9), padding=((4, 4), (4, 4))),
+    conv2d(1, 3, (260, 150), (7, 7), stride=(4, 4)),  # rows of pixels beyond the first cache
     conv1d(2, 4, 1500, 40, padding=(20, 19)),
     conv1d(2, 20, 40, 33, padding=(620, 0)),  # columns that read nothing
 ]

@@ -28,7 +28,8 @@ bool sums_in_place(const ConvProblem& p) {
 // Transposing costs the same whatever the taps, and a row that fills its vectors needs none. Measured against
 // `depthwise` on planes of 8 to 64 and rows of 20 to 400 pixels, both dtypes, AVX-512 and AVX2, one thread: the two
 // meet at widths of some 20, 35 and 60 for 3 x 3, 5 x 5 and 7 x 7 taps, at two thirds of that where `depthwise` sums in
-// place, and at up to twice that for strides. Weight gradients of single rows, AVX2, below 100 for 3 taps, above 1000
+// place, and at up to twice that for strides (input gradients of stride 2 at 27 for 3 x 3, below 59 for 5 x 5; with
+// AVX-512 `depthwise_rows` is asked before). Weight gradients of single rows, AVX2, below 100 for 3 taps, above 1000
 // for 31. (`depthwise_lines`, which is asked first, takes such rows of stride 1.)
 int64_t widest(const ConvProblem& p, Isa isa) {
   const int64_t taps = p.taps(), stride = p.stride_w;
@@ -39,7 +40,7 @@ int64_t widest(const ConvProblem& p, Isa isa) {
   }
   switch (p.pass) {
     case Pass::kWeightGrad:
-      return taps * stride * 5 / 3;
+      return isa == Isa::kAvx512 ? taps * stride * 3 / 2 : taps * stride * 5 / 3;
     case Pass::kInputGrad:
       return stride == 2 ? 7 + taps * stride : (9 + taps) * stride;
     default:
@@ -60,19 +61,20 @@ bool planes_pay(const ConvProblem& p, Isa isa) {
          rows * static_cast<double>(p.ow) * a_pixel;
 }
 
-// With a stride, which planes read by shuffles. (Zen 4, two threads. AVX-512: 3 x 3 of 7 to 15 outputs a row x0.4 to
-// x0.9 of channels in the lanes, of 16 x1.4, 17 to 24 x0.6 to x0.85, 28 and more x1.0 to x1.6; AVX2: 7 to 20 x0.5 to
-// x0.95, 24 to 64 x1.05 to x1.5. 5 x 5 and 7 x 7 of 7 to 56: x0.15 to x0.6, both.)
+// Of stride 2 in both directions, which planes read by shuffles. (Of channels in the lanes, Zen 4, two threads,
+// float32. AVX-512: 3 x 3 with 7 to 14 outputs a row x0.4 to x0.9, 16 x1.4, 17 to 24 x0.6 to x0.85, 28 and more x1.0 to
+// x1.6; AVX2: 7 to 20 x0.5 to x0.95, 24 to 64 x1.05 to x1.5. 5 x 5 and 7 x 7 with 7 to 56: x0.15 to x0.6, both.)
 bool strided_planes_pay(const ConvProblem& p, Isa isa) {
   const int64_t lanes = vector_lanes(p.dtype, isa), vectors = ceil_div(p.ow, lanes);
-  if (p.taps() > 9) return false;
-  return isa == Isa::kAvx512 ? 10 * p.ow >= 9 * lanes * vectors || 4 * p.ow >= 7 * lanes : 4 * p.ow > 11 * lanes;
+  if (p.taps() > 9) return p.ow > 64;
+  return isa == Isa::kAvx512 ? p.ow == lanes * vectors || 4 * p.ow >= 7 * lanes : 4 * p.ow > 11 * lanes;
 }
 
 const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (p.input_layout == Layout::kChannelsLast) return nullptr;
   if (p.g < 16) return "too few channels to fill the lanes";
-  const bool strided = p.stride_h > 1 && p.stride_w > 1;
+  const bool strided = p.stride_h == 2 && p.stride_w == 2 && p.dilation_h == 1 && p.dilation_w == 1 && p.ih > 1 &&
+                       reads_planes_in_place(p);
   const bool wide = p.pass != Pass::kWeightGrad || policy.isa == Isa::kScalar || !(shares_rows(p) || strided)
                         ? p.iw > widest(p, policy.isa)
                     : strided ? strided_planes_pay(p, policy.isa)

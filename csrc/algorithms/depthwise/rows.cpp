@@ -133,7 +133,7 @@ const char* supports(const ConvProblem& p) {
 // of 7 to 59 columns meet at 0.5, between 0.56 and 0.75, and at 0.85.)
 double filled_lanes_wanted(const ConvProblem& p, Isa isa) {
   const double taps = static_cast<double>(p.taps());
-  if (p.stride_w == 2 && p.pass == Pass::kInputGrad) return 0.40 + taps / 110;
+  if (p.stride_w == 2 && p.pass == Pass::kInputGrad) return std::min(0.40 + taps / 110, 0.8);
   if (isa != Isa::kAvx512) return 0.65 + taps / 180;
   const bool one_vector = p.stride_w == 1 && p.iw <= vector_lanes(p.dtype, isa);
   return one_vector ? std::min(0.55 + taps / 100, 0.87) : std::min(0.55 + taps / 200, 0.85);

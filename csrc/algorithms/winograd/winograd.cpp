@@ -75,8 +75,8 @@ const char* worthwhile(const Plan& plan) {
     return "the filters take too much memory";
   // Channels first, a Zen 4 takes 0.75 to 0.9 of the cost, with AVX-512 and AVX2 (weight gradients of AVX2 0.8 to 1.05;
   // 260 layers that are near, two threads), the Xeon that it was fitted to all of it.
-  const bool less =
-      p.input_layout == Layout::kChannelsFirst && (plan.isa == Isa::kAvx512 || p.pass != Pass::kWeightGrad);
+  const bool less = p.input_layout == Layout::kChannelsFirst && plan.isa != Isa::kScalar &&
+                    (plan.isa == Isa::kAvx512 || p.pass != Pass::kWeightGrad);
   const double cost = (less ? 0.86 : 1) * Winograd::of(p).cost(plan);
   return cost > direct_cycles(p, plan.isa) ? "the transforms cost more than they save" : nullptr;
 }

@@ -29,7 +29,7 @@ struct InnerProductTile {
 #pragma GCC unroll 16
     for (int j = 0; j < kRead; ++j) {
       Vec y = load(read[j]);
-      if constexpr (kHeld > 1) y.keep();  // GCC would load it for each
+      if constexpr (kHeld > 1) y.keep();  // GCC would load it for each of them
 #pragma GCC unroll 4
       for (int i = 0; i < kHeld; ++i) {
         Vec& sum = kHoldsA ? acc[i][j] : acc[j][i];
