@@ -230,11 +230,8 @@ def test_stencil_rows_strided(kernel: Kernel, side: str) -> None:
 def test_line_stencil(kernel: Kernel, side: str) -> None:
     """Few taps and more than a vector has lanes, inside x, at its edges and far outside, both ways round."""
     rng = np.random.default_rng(0)
-    lengths = (
-        *range(1, 2 * kernel.nr + 2),
-        3 * kernel.nr - 5,
-        3 * kernel.nr + 1,
-    )  # the last go one line at a time
+    one_at_a_time = (3 * kernel.nr - 5, 3 * kernel.nr + 1)
+    lengths = (*range(1, 2 * kernel.nr + 2), *one_at_a_time)
     for columns, taps in itertools.product(lengths, (1, 3, 2 * kernel.lanes + 3)):
         lines, dilation = 1 + (columns + taps) % 7, 1 + columns % 3
         reach = (taps - 1) * dilation

@@ -73,9 +73,8 @@ def test_more_threads_than_ranges_of_tasks(pass_: str) -> None:
     problem = conv1d(96, 96, 8200, 3, g=96, padding=(1, 1)).on(pass_, "f32", bias=1)
     operands = draw(problem, "zero-mean")
     first = run(problem, operands, algorithm="depthwise_lines", threads=1)
-    for result, wanted in zip(
-        run(problem, operands, algorithm="depthwise_lines", threads=70), first, strict=True
-    ):
+    many = run(problem, operands, algorithm="depthwise_lines", threads=70)
+    for result, wanted in zip(many, first, strict=True):
         assert np.array_equal(result, wanted)
 
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "core/integers.h"
 #include "core/scratch.h"
@@ -12,6 +13,12 @@ namespace convext {
 
 // As many tasks keep all threads busy.
 inline constexpr int64_t kBusyTasks = 16;
+
+// How many tasks so much arithmetic is worth, up to `most`.
+inline int64_t worthwhile_tasks(double flops, int64_t most = std::numeric_limits<int64_t>::max()) {
+  constexpr double kFlops = 1 << 22;  // of a task: 20 us of a core
+  return flops / kFlops < static_cast<double>(most) ? static_cast<int64_t>(flops / kFlops) + 1 : most;
+}
 
 // How many chunks, of `blocks` of pixels at most: as many as keep all threads busy, where the result itself is cut into
 // `apart` tasks, and no more than a MiB of partial sums holds, which have to be added.

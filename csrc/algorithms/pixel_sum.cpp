@@ -68,8 +68,7 @@ class PixelSum {
     };
     set_images(b.rows < p_.oh || b.cols < p_.ow ? 1 : l1 / pixels);
     // All images in one block would be one task.
-    const double work = p_.flops() / kFlopsPerTask;
-    const int64_t wanted = work < kBusyTasks ? 1 + static_cast<int64_t>(work) : kBusyTasks;
+    const int64_t wanted = worthwhile_tasks(p_.flops(), kBusyTasks);
     const int64_t images =
         std::max(ceil_div(p_.n * p_.g * ceil_div(icg_, b.k), wanted), kMinPixels / (b.rows * b.cols));
     if (images < b.images) set_images(images);
@@ -90,18 +89,18 @@ class PixelSum {
         EvenSplit::of_at_most(p_.g, std::max<int64_t>(1, kPixelsPerTask / (p_.n * p_.output_pixels() * ocg_)));
     const ChunkSums<T> sums = chunk_sums(context.shared(), o.written<T>(o.weight));
     std::fill_n(sums.bias, chunks.parts * sums.biases, 0.0);
-    parallel_for(context.threads, groups.parts * ic.parts * chunks.parts, TaskOrder::kApart,
-                 [&](int64_t task, int thread) {
-                   const Scratch s(*this, context.of_thread(workspace, thread));
-                   const int64_t chunk = take_index(task, chunks.parts), ii = take_index(task, ic.parts), gi = task;
-                   for (int64_t i = 0; i < chunks.length(chunk); ++i) {
-                     const PixelBlock px = blocks[chunks.begin(chunk) + i];
-                     const Lines lines = prepare(px, ic.length(ii), s);
-                     for (int64_t g = groups.begin(gi); g < groups.begin(gi + 1); ++g)
-                       add_block(px, lines, g, ic.begin(ii), ic.length(ii), i > 0, o, s, sums.of(chunk),
-                                 p_.bias ? sums.bias_of(chunk) : nullptr);
-                   }
-                 });
+    const int64_t tasks = groups.parts * ic.parts * chunks.parts;
+    parallel_for(context.threads, tasks, TaskOrder::kApart, [&](int64_t task, int thread) {
+      const Scratch s(*this, context.of_thread(workspace, thread));
+      const int64_t chunk = take_index(task, chunks.parts), ii = take_index(task, ic.parts), gi = task;
+      for (int64_t i = 0; i < chunks.length(chunk); ++i) {
+        const PixelBlock px = blocks[chunks.begin(chunk) + i];
+        const Lines lines = prepare(px, ic.length(ii), s);
+        for (int64_t g = groups.begin(gi); g < groups.begin(gi + 1); ++g)
+          add_block(px, lines, g, ic.begin(ii), ic.length(ii), i > 0, o, s, sums.of(chunk),
+                    p_.bias ? sums.bias_of(chunk) : nullptr);
+      }
+    });
     add_chunks(sums.first, sums.others, sums.count, chunks.parts, sums.count);
     if (p_.bias) add_bias_chunks(o.written<T>(o.bias), sums.bias, chunks.parts, p_.oc);
   }
@@ -109,8 +108,7 @@ class PixelSum {
  private:
   static constexpr double kCopyCycles = 0.3;
   static constexpr int64_t kPixelsPerTask = 16384;
-  static constexpr double kFlopsPerTask = 1 << 22;  // 20 us of a core
-  static constexpr int64_t kMinPixels = 512;        // of a block: a tile's sums cost as much as some 100
+  static constexpr int64_t kMinPixels = 512;  // of a block: a tile's sums cost as much as some 100
 
   struct Scratch {
     int64_t *a_segments, *b_segments, *b_offset;

@@ -63,7 +63,7 @@ class PixelWeightGrad {
     // Enough tasks for many threads: by chunks, as long as the partial sums are few, and fewer than what they are
     // summed from, or tasks would be very few; then by slices of the lanes.
     const int64_t count = PixelBlocks(p_, b).count();
-    const int64_t wanted = std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1);
+    const int64_t wanted = worthwhile_tasks(p_.flops(), kMaxTasks);
     int64_t apart = p_.g * row_blocks().parts;
     const int64_t least = ceil_div(std::min(kFewTasks, wanted), apart * slices().parts),
                   most = std::min(
@@ -108,7 +108,6 @@ class PixelWeightGrad {
   static constexpr int64_t kMaxSteps = 256;   // added one after the other: their rounding errors pile up
   static constexpr int64_t kMaxTasks = 64, kFewTasks = 16;
   static constexpr int64_t kMinBlocks = 4;  // of a chunk
-  static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 4 << 20;
 
   // One of the two images that are multiplied: how its taps read it.

@@ -61,7 +61,7 @@ class WeightGrad {
 
     // Chunks: enough tasks for many threads, as long as each sums many pixels and the partial sums are few.
     const int64_t blocks = pixel_blocks(b), apart = p_.g * ceil_div(icg_, b.k) * ceil_div(ocg_, b.m);
-    const int64_t wanted = ceil_div(std::min(kMaxTasks, worthwhile_tasks()), apart);
+    const int64_t wanted = ceil_div(worthwhile_tasks(p_.flops(), kMaxTasks), apart);
     const int64_t affordable =
         kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * p_.weight_count());
     const int64_t long_enough = p_.n * p_.output_pixels() / kMinChunkPixels;
@@ -121,7 +121,7 @@ class WeightGrad {
                     oc = EvenSplit::of_at_most(vectors, blocks_.m / tiles_.lanes);
     ChannelCut best{ic, oc};
     double best_cost = 0;
-    const int64_t most = std::max(worthwhile_tasks() / others, ic.parts * oc.parts);
+    const int64_t most = std::max(worthwhile_tasks(p_.flops()) / others, ic.parts * oc.parts);
     for (int64_t i = ic.parts; i <= std::min(icg_, most / oc.parts); i += ceil_div(i, 4))
       for (int64_t j = oc.parts; j <= std::min(vectors, most / i); j += ceil_div(j, 4)) {
         const ChannelCut cut{{icg_, i}, {vectors, j}};
@@ -136,8 +136,6 @@ class WeightGrad {
     return best;
   }
 
-  int64_t worthwhile_tasks() const { return static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1; }
-
   // Halves the block where it costs least; false if nothing is left to halve.
   static bool shrink(Blocks& b) {
     int64_t& size = b.images > 1 ? b.images : b.k > 1 ? b.k : b.rows > 1 ? b.rows : b.cols;
@@ -150,7 +148,6 @@ class WeightGrad {
   static constexpr int64_t kMaxRows = 1024;
   static constexpr int64_t kMaxSteps = 256;  // added one after the other: their rounding errors pile up
   static constexpr int64_t kMaxTasks = 64;
-  static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 4 << 20;
   static constexpr int64_t kMinChunkPixels = 384;  // a partial sum costs as much as 20 pixels
   // Of a pixel: to transpose a vector of the output, to bring an input channel near.

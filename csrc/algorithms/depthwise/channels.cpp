@@ -70,16 +70,19 @@ bool strided_planes_pay(const ConvProblem& p, Isa isa) {
   return isa == Isa::kAvx512 ? p.ow == lanes * vectors || 4 * p.ow >= 7 * lanes : 4 * p.ow > 11 * lanes;
 }
 
+// Do rows of pixels take less time than channels in the lanes?
+bool rows_pay(const ConvProblem& p, Isa isa) {
+  if (p.pass == Pass::kWeightGrad && isa != Isa::kScalar) {
+    if (shares_rows(p)) return planes_pay(p, isa);
+    if (strides_by_two(p) && p.ih > 1 && reads_planes_in_place(p)) return strided_planes_pay(p, isa);
+  }
+  return p.iw > widest(p, isa);
+}
+
 const char* profitable(const ConvProblem& p, const Policy& policy) {
   if (p.input_layout == Layout::kChannelsLast) return nullptr;
   if (p.g < 16) return "too few channels to fill the lanes";
-  const bool strided = p.stride_h == 2 && p.stride_w == 2 && p.dilation_h == 1 && p.dilation_w == 1 && p.ih > 1 &&
-                       reads_planes_in_place(p);
-  const bool wide = p.pass != Pass::kWeightGrad || policy.isa == Isa::kScalar || !(shares_rows(p) || strided)
-                        ? p.iw > widest(p, policy.isa)
-                    : strided ? strided_planes_pay(p, policy.isa)
-                              : planes_pay(p, policy.isa);
-  return wide ? "rows are wide enough to fill the lanes" : nullptr;
+  return rows_pay(p, policy.isa) ? "rows are wide enough to fill the lanes" : nullptr;
 }
 
 using Channels = Methods<kChannelCorrelation, kChannelWeightGrad>;

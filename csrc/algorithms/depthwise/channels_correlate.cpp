@@ -57,18 +57,18 @@ class ChannelCorrelation {
                     cols = EvenSplit::of_at_most(w_.out, blocks_.cols),
                     images = EvenSplit::of_at_most(c_.n, blocks_.images),
                     groups = EvenSplit::of_at_most(groups_.count(), blocks_.channels / groups_.lanes);
-    parallel_for(context.threads, rows.parts * cols.parts * images.parts * groups.parts, TaskOrder::kApart,
-                 [&](int64_t task, int thread) {
-                   const int64_t ni = take_index(task, images.parts), gi = take_index(task, groups.parts),
-                                 ci = take_index(task, cols.parts), ri = task;
-                   Scratch s(*this, context.of_thread(workspace, thread));
-                   const Block block{rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)};
-                   prepare(block, s);
-                   for (int64_t group = groups.begin(gi); group < groups.begin(gi + 1); ++group) {
-                     load_weights(group, o, s);
-                     for (int64_t n = images.begin(ni); n < images.begin(ni + 1); ++n) compute(block, n, group, o, s);
-                   }
-                 });
+    const int64_t tasks = rows.parts * cols.parts * images.parts * groups.parts;
+    parallel_for(context.threads, tasks, TaskOrder::kApart, [&](int64_t task, int thread) {
+      const int64_t ni = take_index(task, images.parts), gi = take_index(task, groups.parts),
+                    ci = take_index(task, cols.parts), ri = task;
+      Scratch s(*this, context.of_thread(workspace, thread));
+      const Block block{rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)};
+      prepare(block, s);
+      for (int64_t group = groups.begin(gi); group < groups.begin(gi + 1); ++group) {
+        load_weights(group, o, s);
+        for (int64_t n = images.begin(ni); n < images.begin(ni + 1); ++n) compute(block, n, group, o, s);
+      }
+    });
   }
 
  private:

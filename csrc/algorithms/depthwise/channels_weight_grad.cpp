@@ -77,7 +77,7 @@ class ChannelWeightGrad {
         for (int64_t group = groups.begin(gi); group < groups.begin(gi + 1); ++group) finish(group, sum(0, group), o);
     });
     if (chunks.parts == 1) return;
-    parallel_for(context.threads, groups_.count(), TaskOrder::kApart, [&](int64_t group, int) {
+    parallel_for(context.threads, groups_.count(), [&](int64_t group, int) {
       add_chunks(sum(0, group), sum(1, group), groups_.count() * group_sums(), chunks.parts, group_sums());
       finish(group, sum(0, group), o);
     });

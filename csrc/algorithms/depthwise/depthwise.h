@@ -24,6 +24,10 @@ inline const char* needs_masked_rows(const ConvProblem& p) {
   return needs_channels_first(p);
 }
 
+inline bool strides_by_two(const ConvProblem& p) {
+  return p.stride_h == 2 && p.stride_w == 2 && p.dilation_h == 1 && p.dilation_w == 1;
+}
+
 extern const Method kPlaneCorrelation, kPlaneWeightGrad, kLineWeightGrad;
 
 // Does kPlaneWeightGrad compute it: zeros as padding, and steps along rows that vectors can take? The weight gradient

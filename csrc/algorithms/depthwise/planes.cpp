@@ -41,24 +41,24 @@ class PlaneCorrelation {
     // Small planes go several to a task, which finds out once what they have in common.
     const EvenSplit planes =
         EvenSplit::of_at_most(c_.n * c_.g, std::max<int64_t>(1, kPixelsPerTask / (blocks_.rows * blocks_.cols)));
-    parallel_for(
-        context.threads, planes.parts * rows.parts * cols.parts, TaskOrder::kApart, [&](int64_t task, int thread) {
-          const Scratch s(*this, context.of_thread(workspace, thread));
-          const int64_t ci = take_index(task, cols.parts), ri = take_index(task, rows.parts), pi = task;
-          int64_t* taps = s.taps;
-          RowRun* runs = s.runs;
-          for (int64_t ph = 0; ph < c_.phases_h; ++ph)
-            for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
-              const Phase phase(*this, ph, pw, {rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)}, taps,
-                                runs);
-              s.phases[ph * c_.phases_w + pw] = phase;
-              taps += 2 * phase.h.taps * phase.w.taps;
-              runs += phase.runs;
-            }
-          for (int64_t plane = planes.begin(pi); plane < planes.begin(pi + 1); ++plane)
-            for (int64_t m = 0; m < c_.m; ++m)
-              for (int64_t ph = 0; ph < c_.phases_h; ++ph) compute(plane, m, s.phases + ph * c_.phases_w, o, s);
-        });
+    const int64_t tasks = planes.parts * rows.parts * cols.parts;
+    parallel_for(context.threads, tasks, TaskOrder::kApart, [&](int64_t task, int thread) {
+      const Scratch s(*this, context.of_thread(workspace, thread));
+      const int64_t ci = take_index(task, cols.parts), ri = take_index(task, rows.parts), pi = task;
+      int64_t* taps = s.taps;
+      RowRun* runs = s.runs;
+      for (int64_t ph = 0; ph < c_.phases_h; ++ph)
+        for (int64_t pw = 0; pw < c_.phases_w; ++pw) {
+          const Phase phase(*this, ph, pw, {rows.begin(ri), rows.length(ri), cols.begin(ci), cols.length(ci)}, taps,
+                            runs);
+          s.phases[ph * c_.phases_w + pw] = phase;
+          taps += 2 * phase.h.taps * phase.w.taps;
+          runs += phase.runs;
+        }
+      for (int64_t plane = planes.begin(pi); plane < planes.begin(pi + 1); ++plane)
+        for (int64_t m = 0; m < c_.m; ++m)
+          for (int64_t ph = 0; ph < c_.phases_h; ++ph) compute(plane, m, s.phases + ph * c_.phases_w, o, s);
+    });
   }
 
  private:

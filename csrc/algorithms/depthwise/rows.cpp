@@ -116,15 +116,11 @@ class SharedRows {
 
 constexpr Method kSharedRows = method<SharedRows>();
 
-// Of stride 2 the kernel sums all phases of an input gradient at once, and all columns of taps in pairs.
-bool takes_stride(const ConvProblem& p) {
-  return p.stride_h == 2 && p.stride_w == 2 && p.dilation_h == 1 && p.dilation_w == 1;
-}
-
 const char* supports(const ConvProblem& p) {
   if (p.pass == Pass::kWeightGrad) return "it is a weight gradient";
   if (const char* reason = needs_masked_rows(p)) return reason;
-  return (p.stride_h != 1 || p.stride_w != 1) && !takes_stride(p) ? "it has a stride" : nullptr;
+  // Of stride 2 the kernel sums all phases of an input gradient at once, and all columns of taps in pairs.
+  return (p.stride_h != 1 || p.stride_w != 1) && !strides_by_two(p) ? "it has a stride" : nullptr;
 }
 
 // Channels in the lanes leave none of them idle, but are transposed. The two meet where so much of a row's vectors is

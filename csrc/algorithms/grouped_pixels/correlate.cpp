@@ -34,7 +34,7 @@ class GroupedPixelCorrelation {
     const CorrelationOperands<T> o(c_.problem(), operands);
     const Shared s(*this, context.shared());
     prepare(s);
-    parallel_for(context.threads, groups_.count(), TaskOrder::kApart, [&](int64_t group, int) { pack(group, o, s); });
+    parallel_for(context.threads, groups_.count(), [&](int64_t group, int) { pack(group, o, s); });
     const EvenSplit parts = EvenSplit::of_at_most(rows(), blocks_.rows);
     const int64_t tiles = s.phases->taps.tiles().parts;
     parallel_for(context.threads, c_.n * parts.parts, TaskOrder::kApart, [&](int64_t task, int) {

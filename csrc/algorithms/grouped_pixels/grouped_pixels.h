@@ -4,6 +4,7 @@
 
 #include "algorithms/axis.h"
 #include "algorithms/channel_panel.h"
+#include "algorithms/chunks.h"
 #include "algorithms/method.h"
 #include "algorithms/tiling.h"
 #include "kernels/tables.h"
@@ -91,11 +92,11 @@ inline PixelChannelBlocks pixel_blocks(const ConvProblem& p, int64_t lanes, int6
 // enough to pay for its tables and for the rows that its neighbours read too.
 inline void plan_pixel_tasks(const ConvProblem& p, int64_t rows, int64_t cols, int64_t lanes, int64_t number_bytes,
                              Blocks& b) {
-  constexpr int64_t kTasks = 16, kMinVectors = 2048;
+  constexpr int64_t kMinVectors = 2048;
   const int64_t groups = ceil_div(p.ic, lanes), numbers = p.taps() * p.ic_per_group() + 1,
                 fit = kL1Bytes / 2 / (numbers * lanes * number_bytes);
   b.k = pixel_blocks(p, lanes, std::max<int64_t>(4, fit)).largest() * lanes;
-  const int64_t parts = std::min(ceil_div(kTasks, p.n), ceil_div(rows * cols * groups, kMinVectors));
+  const int64_t parts = std::min(ceil_div(kBusyTasks, p.n), ceil_div(rows * cols * groups, kMinVectors));
   b.rows = EvenSplit{rows, std::clamp<int64_t>(parts, 1, rows)}.largest();
 }
 

@@ -47,7 +47,7 @@ class GroupedPixelGrad {
         for (int64_t r = parts.begin(part); r < parts.begin(part + 1); ++r) add_row(n, r, group, count, o, s, sum);
       }
     });
-    parallel_for(context.threads, groups_.count(), TaskOrder::kApart, [&](int64_t group, int) {
+    parallel_for(context.threads, groups_.count(), [&](int64_t group, int) {
       T* sum = s.sum + group * pitch();
       add_chunks(sum, sum + sums(), sums(), chunks.parts, pitch());
       const int64_t c = groups_.begin(group), channels = groups_.length(group), steps = p_.taps() * p_.ic_per_group();

@@ -55,8 +55,7 @@ class WinogradWeightGrad {
     }
 
     const int64_t apart = grid_.terms() * channel_blocks(b);
-    const int64_t wanted =
-        ceil_div(std::min<int64_t>(kMaxTasks, static_cast<int64_t>(p_.flops() / kFlopsPerTask) + 1), apart);
+    const int64_t wanted = ceil_div(worthwhile_tasks(p_.flops(), kMaxTasks), apart);
     const int64_t affordable =
         kMaxPartialBytes / std::max<int64_t>(1, static_cast<int64_t>(sizeof(T)) * partial_count());
     b.chunks = std::clamp<int64_t>(std::min(wanted, affordable), 1, grid_.blocks(b));
@@ -136,7 +135,6 @@ class WinogradWeightGrad {
   static constexpr int64_t kSums = 36 * 64 * 128, kTaskChannels = 128;
   static constexpr int64_t kSquareOutputs = 512, kLineOutputs = 384, kLeastOutputs = 128;
   static constexpr int64_t kMaxTasks = 64, kTasksInPlace = 8;
-  static constexpr double kFlopsPerTask = 1 << 22;
   static constexpr int64_t kMaxPartialBytes = 1 << 20;
 
   struct Terms {
