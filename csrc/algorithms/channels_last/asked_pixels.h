@@ -12,23 +12,23 @@ namespace convext {
 template <typename T>
 class AskedPixels {
  public:
-  // Takes memory for blocks of up to `steps` pixels.
-  AskedPixels(int64_t steps, ScratchAllocator& take)
-      : steps_(steps), pixel_(take.array<int64_t>(steps)), line_(take.array<int64_t>(steps)) {}
+  // Takes memory for blocks of up to `pixels` and tiles of up to `steps`.
+  AskedPixels(int64_t pixels, int64_t steps, ScratchAllocator& take)
+      : pixel_(take.array<int64_t>(pixels)), line_(take.array<int64_t>(steps)) {}
 
-  // Some channels of each pixel, by `tiles` tiles, whose pixels are taken to lie in one row. Where these have too few
-  // steps they ask for some lines only.
-  void list(const PixelPanel& image, const PixelBlock& block, int64_t channels, int64_t tiles) {
+  // Some channels of each pixel, by `tiles` tiles of up to `steps`, whose pixels are taken to lie in one row. Where
+  // these have too few steps they ask for some lines only.
+  void list(const PixelPanel& image, const PixelBlock& block, int64_t channels, int64_t tiles, int64_t steps) {
     constexpr int64_t kLine = 64 / sizeof(T);
     image.list_pixels(block, pixel_);
-    pixels_ = ceil_div(block.pixels(), tiles);
-    const int64_t lines = pixels_ * ceil_div(channels, kLine), repeated = std::max<int64_t>(1, steps_ / lines),
-                  apart = ceil_div(lines, steps_) * kLine;
+    last_ = block.pixels() - 1, pixels_ = ceil_div(block.pixels(), tiles);
+    const int64_t lines = std::max<int64_t>(1, pixels_ * ceil_div(channels, kLine)),
+                  repeated = std::max<int64_t>(1, steps / lines), apart = ceil_div(lines, steps) * kLine;
     int64_t k = 0;
     for (int64_t px = 0; px < pixels_; ++px)
       for (int64_t c = 0; c < channels; c += apart)
-        for (int64_t i = 0; i < repeated && k < steps_; ++i) line_[k++] = image.pixel_offset(0, 0, px) + c;
-    std::fill(line_ + k, line_ + steps_, 0);
+        for (int64_t i = 0; i < repeated && k < steps; ++i) line_[k++] = image.pixel_offset(0, 0, px) + c;
+    std::fill(line_ + k, line_ + steps, 0);
   }
 
   // The next block begins at `first`.
@@ -37,11 +37,11 @@ class AskedPixels {
   // Has the next tile ask.
   void ask(OuterProductArgs<T>& args) {
     args.next = first_ + pixel_[next_], args.next_offset = line_;
-    next_ = std::min(next_ + pixels_, steps_ - 1);
+    next_ = std::min(next_ + pixels_, last_);
   }
 
  private:
-  int64_t steps_, pixels_ = 0, next_ = 0;
+  int64_t last_ = 0, pixels_ = 0, next_ = 0;
   int64_t *pixel_, *line_;  // where they lie, from the block's and from a tile's first pixel
   const T* first_ = nullptr;
 };

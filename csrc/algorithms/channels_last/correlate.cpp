@@ -6,7 +6,9 @@
 // [tap, k][m]; a slice of them stays in L1 while all tiles of the block's pixels run over it. Few source channels
 // are summed over all taps at once, of pixels where they lie; tiles with a pixel at an edge read a copy that has the
 // edge. Many are summed by tap, each pixel from where it lies or from a row of zeros, and tiles leave out the taps that
-// read only zeros for them.
+// read only zeros for them. A 1x1 kernel that moves nothing is a product of matrices as they lie: tiles step through
+// adjoining pixels, and ask for the next block's.
+#include "algorithms/channels_last/asked_pixels.h"
 #include "algorithms/channels_last/pixel_panel.h"
 #include "algorithms/channels_last/pixel_product.h"
 #include "algorithms/tiling.h"
@@ -26,6 +28,7 @@ class PixelCorrelation {
         tiles_(outer_product<T>(isa)),
         transpose_(transpose<T>(isa)),
         rows_(rows<T>(isa)),
+        strided_(moves_nothing(product_.p)),
         by_tap_(!product_.in_place() && c_.k >= (product_.wide_dilation ? kManyChannels / 2 : kManyChannels)) {}
 
   PixelCorrelation(const PixelCorrelation&) = delete;
@@ -49,13 +52,17 @@ class PixelCorrelation {
     const bool adjoin = b.cols == product_.all_w.out && product_.phases() == 1 && !leaves_out_taps();
     const Tile tile = best_tile(tiles_, false, adjoin ? pixels : b.cols, vectors());
     b.mr = tile.mr, b.nv = tile.nv;
-    b.packed_weights = b.images < c_.n || b.rows < product_.all_h.out || b.cols < product_.all_w.out;
+    b.packed_weights =
+        ceil_div(c_.n, b.images) * ceil_div(product_.all_h.out, b.rows) * ceil_div(product_.all_w.out, b.cols) >
+        kOwnWeights;
     blocks_ = b;
     while (workspace().thread_bytes > kMaxThreadBytes && shrink(b)) blocks_ = b;
   }
 
   KernelName kernel() const {
-    return {.shape = "outer_product_rows", .mr = blocks_.mr, .nr = blocks_.nv * tiles_.lanes};
+    return {.shape = strided_ ? "outer_product_strided" : "outer_product_rows",
+            .mr = blocks_.mr,
+            .nr = blocks_.nv * tiles_.lanes};
   }
 
   Workspace workspace() const {
@@ -76,7 +83,8 @@ class PixelCorrelation {
     const EvenSplit m{slices().parts, slice_parts(pixel_blocks * c_.g, context.threads)};
     // Beside a pixel's numbers of a group lie the next group's, which come into the same core's cache with them.
     const EvenSplit groups{c_.g, std::clamp<int64_t>(ceil_div(kTasks * context.threads, pixel_blocks), 1, c_.g)};
-    parallel_for(context.threads, pixel_blocks * groups.parts * m.parts, [&](int64_t task, int thread) {
+    const int64_t tasks = pixel_blocks * groups.parts * m.parts;
+    parallel_for(context.threads, tasks, TaskOrder::kApart, [&](int64_t task, int thread) {
       const int64_t mi = take_index(task, m.parts), gi = take_index(task, groups.parts),
                     ci = take_index(task, cols.parts), ri = take_index(task, rows.parts), ni = task;
       const PixelBlock block{images.begin(ni), images.length(ni), rows.begin(ri),
@@ -91,7 +99,9 @@ class PixelCorrelation {
   using Phase = PixelProduct::Phase;
   using Channels = PixelProduct::Channels;
 
-  static constexpr int64_t kFewPixels = 256, kManyPixels = 1024, kFewBlocks = 16;
+  static constexpr int64_t kFewPixels = 256, kManyPixels = 1024, kFewBlocks = 16, kFewVectors = 24;
+  // So few blocks pack weights for themselves: what another core has packed comes slowly from its cache.
+  static constexpr int64_t kOwnWeights = 2;
   static constexpr int64_t kTasks = 4;         // a thread: with fewer, not all groups of a block are one task
   static constexpr int64_t kMinChannels = 16;  // a cache line
   // Sums by tap pay from as many channels on: no copy, against shorter sums (of half as many, if taps are left out).
@@ -110,6 +120,7 @@ class PixelCorrelation {
   };
 
   struct Scratch {
+    AskedPixels<T> next;
     Reads source, copy;
     int64_t* edges;  // for each pixel, and the end: how many before it are at an edge
     int64_t* b_offset;
@@ -117,14 +128,14 @@ class PixelCorrelation {
     T *packed, *bias;
     T* panel;  // the copy, or zeros
     size_t bytes;
-    Scratch(const PixelCorrelation& s, std::byte* memory) {
+    Scratch(const PixelCorrelation& s, std::byte* memory) : Scratch(s, ScratchAllocator(memory)) {}
+    Scratch(const PixelCorrelation& s, ScratchAllocator take)
+        : next(s.strided_ ? s.blocks_.cols : 0, s.strided_ ? s.max_steps() : 0, take) {
       const Blocks& b = s.blocks_;
-      const int64_t pixels = b.images * b.rows * b.cols;
-      ScratchAllocator take(memory);
-      const int64_t steps = b.k * (s.by_tap_ ? 1 : s.c_.taps());
-      source = {take.array<int64_t>(steps), take.array<const T*>(pixels)};
+      const int64_t pixels = b.images * b.rows * b.cols, steps = s.strided_ ? 0 : b.k * (s.by_tap_ ? 1 : s.c_.taps());
+      source = {take.array<int64_t>(steps), take.array<const T*>(s.strided_ ? 0 : pixels)};
       copy = {take.array<int64_t>(s.copies() ? steps : 0), take.array<const T*>(s.copies() ? pixels : 0)};
-      edges = take.array<int64_t>(pixels + 1);
+      edges = take.array<int64_t>(s.strided_ ? 0 : pixels + 1);
       b_offset = take.array<int64_t>(s.max_steps());
       begun = take.array<bool>(pixels * s.product_.phases());
       packed = take.array<T>(b.packed_weights ? 0 : s.max_steps() * b.nv * s.tiles_.lanes);
@@ -138,8 +149,14 @@ class PixelCorrelation {
   int64_t max_pixels() const {
     const Axis &h = product_.all_h, &w = product_.all_w;
     const int64_t numbers = product_.m + c_.k * h.stride * w.stride,
-                  fit = kL2Bytes / (static_cast<int64_t>(sizeof(T)) * numbers);
-    return std::clamp(std::min(fit, c_.n * h.out * w.out / kFewBlocks), kFewPixels, kManyPixels);
+                  fit = kL2Bytes / (static_cast<int64_t>(sizeof(T)) * numbers), all = c_.n * h.out * w.out,
+                  most = std::min(fit, all / kFewBlocks);
+    if (!strided_) return std::clamp(most, kFewPixels, kManyPixels);
+    // Tiles that need not find them allow of shorter blocks. These pay where slices are too few to keep threads busy
+    // (960 to 160 channels at 7x7 x1.2 to x1.36), if they come out even.
+    const int64_t fewest = vectors() < kFewVectors ? kFewPixels / 2 : kFewPixels,
+                  blocks = ceil_div(all, std::clamp(most, fewest, kManyPixels));
+    return ceil_div(all, blocks > 2 ? round_up(blocks, 4) : blocks);
   }
 
   bool shrink(Blocks& b) const {
@@ -219,7 +236,7 @@ class PixelCorrelation {
     if (product_.pixels > 1 && o.bias != nullptr)
       for (int64_t i = 0; i < product_.pixels; ++i) std::copy_n(o.bias, c_.m, s.bias + i * c_.m);
     std::fill_n(s.begun, block.pixels() * product_.phases(), false);
-    std::fill_n(s.edges, block.pixels() + 1, 0);
+    if (!strided_) std::fill_n(s.edges, block.pixels() + 1, 0);
     for (int64_t ki = 0; ki < channel_blocks().parts; ++ki) {
       const Channels k = channels(ki);
       const int64_t channel = g * c_.k + k.k0;
@@ -231,10 +248,12 @@ class PixelCorrelation {
         PixelBlock b = block;
         b.rows = std::min(b.rows, phase.h.out - b.r0), b.cols = std::min(b.cols, phase.w.out - b.c0);
         if (b.rows <= 0 || b.cols <= 0) return;
-        Product product{g, phase, b, s.begun + phase.index * block.pixels(), by_tap_ ? s.panel : nullptr};
+        Product product{g, phase, b, s.begun + phase.index * block.pixels(), by_tap_ ? s.panel : nullptr, s.next};
         const EvenSplit sums = this->sums(phase, k);
         for (int64_t tap = 0; tap < (by_tap_ ? phase.taps() : 1); ++tap) {
-          if (by_tap_)
+          if (strided_)
+            product.at = source.at(0, 0, b.c0) + channel, ask_for_next(product, k, sums, slice1 - slice0);
+          else if (by_tap_)
             find_pixels(source, channel, phase, tap, b, s);
           else
             set_reads(in_place, in_place.block(source, b, channel, c_.padding_mode, rows_, s.panel), phase, k, b,
@@ -321,13 +340,24 @@ class PixelCorrelation {
     int64_t g;
     const Phase& phase;
     const PixelBlock& block;
-    bool* begun;                     // of each tile: whether it has a sum to add to
-    const T* zeros;                  // tiles that read only these are left out
+    bool* begun;     // of each tile: whether it has a sum to add to
+    const T* zeros;  // tiles that read only these are left out
+    AskedPixels<T> next;
+    const T* at = nullptr;           // strided: the block's first pixel
     bool first = true, last = true;  // sum of its steps and slice; slice and sum of its steps
   };
 
+  // Has the tiles of a block ask for what the next one reads, if there is one.
+  void ask_for_next(Product& p, const Channels& k, const EvenSplit& sums, int64_t slices) const {
+    const int64_t cols = p.block.cols, pitch = c_.g * c_.k, left = c_.in_w - p.block.c0 - cols;
+    const PixelPanel pixels(p.phase.h, p.phase.w, PixelImages<T>{nullptr, 1, c_.in_w, pitch});
+    p.next.list(pixels, p.block, left > 0 ? k.channels : 0, slices * sums.parts * ceil_div(cols, blocks_.mr),
+                sums.largest());
+    p.next.start(p.at + std::min(cols, left) * pitch);
+  }
+
   // All tiles of pixels of the block, for `steps` steps from first_step on and a slice of the destination's channels.
-  void multiply(const Product& p, const T* weights, int64_t first_step, int64_t steps, int64_t slice, const Scratch& s,
+  void multiply(Product& p, const T* weights, int64_t first_step, int64_t steps, int64_t slice, const Scratch& s,
                 const CorrelationOperands<T>& o) const {
     const Phase& phase = p.phase;
     const PixelBlock& b = p.block;
@@ -335,6 +365,7 @@ class PixelCorrelation {
     const int64_t pixel = c_.g * product_.m, out_w = product_.out_w();
     OuterProductArgs<T> args{};
     args.b = weights, args.b_offset = s.b_offset, args.steps = steps;
+    args.a_row = c_.g * c_.k, args.a_step = 1;
     for (int64_t i = 0; i < steps; ++i) s.b_offset[i] = i * pitch;
     args.c_stride = phase.w.out_step * pixel, args.columns = std::min(pitch, product_.m - m0);
     args.bias = o.bias == nullptr ? nullptr : product_.pixels > 1 ? s.bias + m0 : o.bias + p.g * c_.m + m0;
@@ -351,13 +382,19 @@ class PixelCorrelation {
         bool& begun = p.begun[line * tiles.parts + i];
         if (begun && steps == 0) continue;
         const int64_t first = line * tiles.size + tiles.begin(i);
-        const Reads& reads = s.edges[first] < s.edges[first + mr] ? s.copy : s.source;
-        args.rows = reads.pixel + first, args.a_offset = reads.offset + first_step;
-        if (p.zeros != nullptr && std::all_of(args.rows, args.rows + mr, [&](const T* at) { return at == p.zeros; }))
-          continue;
         args.start = begun || !p.first ? Start::kAdd : args.bias != nullptr ? Start::kColumnBias : Start::kZero;
         args.c = c + tiles.begin(i) * args.c_stride;
-        tiles_.rows[nv - 1][mr - 1](args);
+        if (strided_) {
+          args.a = p.at + first * args.a_row + first_step;
+          p.next.ask(args);
+          tiles_.strided[nv - 1][mr - 1](args);
+        } else {
+          const Reads& reads = s.edges[first] < s.edges[first + mr] ? s.copy : s.source;
+          args.rows = reads.pixel + first, args.a_offset = reads.offset + first_step;
+          if (p.zeros != nullptr && std::all_of(args.rows, args.rows + mr, [&](const T* at) { return at == p.zeros; }))
+            continue;
+          tiles_.rows[nv - 1][mr - 1](args);
+        }
         begun = begun || p.last;
       }
     }
@@ -369,7 +406,8 @@ class PixelCorrelation {
   const OuterProductTiles<T>& tiles_;
   TransposeFn<T> transpose_;
   const RowKernels<T>& rows_;
-  const bool by_tap_;  // each sum is over channels of one tap
+  const bool strided_;  // tiles step through pixels as they lie
+  const bool by_tap_;   // each sum is over channels of one tap
 };
 
 }  // namespace

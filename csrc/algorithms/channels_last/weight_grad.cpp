@@ -133,8 +133,9 @@ class PixelWeightGrad {
     AskedPixels<T> next_rows, next_lanes;
     size_t bytes;
     Scratch(const PixelWeightGrad& w, std::byte* memory) : Scratch(w, ScratchAllocator(memory)) {}
-    Scratch(const PixelWeightGrad& w, ScratchAllocator take)
-        : next_rows(w.strided() ? w.steps() : 0, take), next_lanes(w.strided() ? w.steps() : 0, take) {
+    Scratch(const PixelWeightGrad& w, ScratchAllocator take) : Scratch(w, take, w.strided() ? w.steps() : 0) {}
+    Scratch(const PixelWeightGrad& w, ScratchAllocator& take, int64_t asked)
+        : next_rows(asked, asked, take), next_lanes(asked, asked, take) {
       const Blocks& b = w.blocks_;
       const int64_t steps = w.steps(), width = b.nv * w.tiles_.lanes;
       a_offset = take.array<int64_t>(steps);
@@ -238,8 +239,8 @@ class PixelWeightGrad {
     if (!strided()) return next;
     const PixelBlock block{0, blocks_.images, 0, blocks_.rows, 0, blocks_.cols};
     const int64_t others = tiles(t) / 2;
-    next.asked[0].list(row_.in_place_panel(), block, row_blocks().length(t.rows), tiles(t) - others);
-    next.asked[1].list(lane_.in_place_panel(), block, lanes(t), std::max<int64_t>(1, others));
+    next.asked[0].list(row_.in_place_panel(), block, row_blocks().length(t.rows), tiles(t) - others, steps());
+    next.asked[1].list(lane_.in_place_panel(), block, lanes(t), std::max<int64_t>(1, others), steps());
     return next;
   }
 
