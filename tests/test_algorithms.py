@@ -53,6 +53,13 @@ def test_biases_of_blocks_of_part_of_a_row_are_exact(problem: Problem, algorithm
         check_exact(result, wanted)
 
 
+@cases([problem.on(pass_) for problem in grid.FROM_MEMORY for pass_ in PASSES], ["grouped_pixels"])
+def test_images_that_come_from_memory_are_exact(problem: Problem, algorithm: str, isa: str) -> None:
+    """Tiles ask for the pixels of the next one: where there is none they may name any address."""
+    assert 4 * (problem.ic * problem.ih * problem.iw + problem.oc * problem.oh * problem.ow) > 16 << 20
+    test_exact_on_integers(problem, algorithm, isa)
+
+
 @pytest.mark.parametrize("data", ("zero-mean", "positive"))
 @cases(grid.GRID)
 def test_error_bound(problem: Problem, algorithm: str, isa: str, data: str) -> None:

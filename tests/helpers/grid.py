@@ -154,6 +154,13 @@ TAILS = [
 ]
 
 CHANNELS_LAST = {"input": "nhwc", "weight": "nhwc", "output": "nhwc"}
+
+# Images beyond 16 MiB, which kernels read ahead: every edge of a tile, with rows along and down.
+FROM_MEMORY = [
+    conv2d(40, 40, (251, 249), (3, 3), g=40, padding=SAME, **CHANNELS_LAST),
+    conv2d(80, 80, (251, 249), (3, 3), stride=(2, 2), g=80, padding=SAME, **CHANNELS_LAST),
+    conv2d(96, 96, (161, 159), (3, 3), g=96, padding=SAME, **CHANNELS_LAST),
+]
 PIXELS_TIMES_CHANNELS = [
     conv2d(100, 18, (7, 8), (3, 3), padding=SAME, n=2),  # summed by tap
     conv2d(18, 100, (7, 8), (3, 3), stride=(2, 2), padding=SAME, n=2),
@@ -163,6 +170,9 @@ PIXELS_TIMES_CHANNELS = [
     conv2d(20, 20, (16, 16), (8, 8), stride=(8, 8), n=2),
     conv2d(129, 128, (5, 5), (3, 3), padding=SAME),  # input channels in blocks
     conv2d(16500, 2, (2, 4), (2, 2), stride=(2, 2)),  # in blocks though nothing is copied
+    conv2d(17, 20, (13, 17), (1, 1)),  # two blocks of pixels, with weights of their own
+    conv2d(150, 20, (23, 29), (1, 1), n=2),  # more, which share them, and sums of parts of the channels
+    conv2d(12, 24, (23, 29), (1, 1), g=2),
 ]
 
 

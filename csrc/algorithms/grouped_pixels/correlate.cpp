@@ -145,6 +145,12 @@ class GroupedPixelCorrelation {
       T* destination = o.destination + (n * c_.out_pixels() + row * c_.out_w + p->w.out0) * channels_ + c;
       const auto [runs, count_inside] = p->taps.range(p->runs, tile, r);
       args.runs = runs, args.run_count = count_inside, args.y = destination + tiles.begin(tile) * args.y_step;
+      if (from_memory<T>(c_.problem()) && p->h.taps > 0) {
+        const int64_t next = along_rows() ? tile + 1 : tile, down = along_rows() ? 0 : 1,
+                      row_read = p->h.offset(p->h.taps - 1) + down * p->h.stride;
+        args.next_x = args.x + (row_read * c_.in_w + tiles.begin(next) * p->w.stride) * channels_;
+        args.next_y = destination + down * p->h.out_step * c_.out_w * channels_ + tiles.begin(next) * args.y_step;
+      }
       kernels_.correlate[tiles.length(tile) - 1](args);
     }
   }

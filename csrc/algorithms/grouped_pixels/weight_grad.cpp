@@ -89,6 +89,10 @@ class GroupedPixelGrad {
     for (int64_t tile = 0; tile < tiles.parts; ++tile) {
       const auto [runs, count_inside] = runs_.range(s.runs, tile, r);
       args.runs = runs, args.run_count = count_inside, args.y = output + tiles.begin(tile) * p_.ic;
+      if (from_memory<T>(p_)) {
+        args.next_x = args.x + (h_.offset(h_.taps - 1) * p_.iw + tiles.begin(tile + 1) * w_.stride) * p_.ic;
+        args.next_y = output + tiles.begin(tile + 1) * p_.ic;
+      }
       kernels_.weight_grad[tiles.length(tile) - 1](args);
     }
   }

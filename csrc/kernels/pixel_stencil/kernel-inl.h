@@ -116,11 +116,23 @@ struct PixelStencil {
     return args.x + (kRead == Read::kOfAll ? c & -args.group : c);
   }
 
+  template <int R, typename Args>
+  static CONVEXT_INLINE void ask_for_next(const Args& args, int64_t c) {
+    constexpr int kL2 = 2;  // __builtin_prefetch's locality
+    if (args.next_x == nullptr) return;
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) {
+      __builtin_prefetch(args.next_x + c + j * args.x_step, 0, kL2);
+      __builtin_prefetch(args.next_y + c + j * args.y_step, 0, kL2);
+    }
+  }
+
   template <Read kRead, int R>
   static void correlate(const PixelCorrelateArgs<T>& args) {
     const T *weight = args.weight, *bias = args.bias;
     for (int64_t c = 0; c < args.channels; c += kLanes, weight += args.pitch, bias += args.pitch) {
       const int64_t channels = lanes_of<Vec>(args.channels - c);
+      ask_for_next<R>(args, c);
       const Vec start = Vec::load(bias);
       Vec acc[R];
 #pragma GCC unroll 16
@@ -143,6 +155,7 @@ struct PixelStencil {
     T* bias = args.bias;
     for (int64_t c = 0; c < args.channels; c += kLanes, weight += args.pitch) {
       const int64_t channels = lanes_of<Vec>(args.channels - c);
+      ask_for_next<R>(args, c);
       const T* from = args.y + c;
       Vec y[R];
       if (channels == kLanes) {

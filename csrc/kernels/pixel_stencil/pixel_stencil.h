@@ -47,6 +47,9 @@ struct PixelStencilArgs {
   Y* y;
   int64_t y_step, channels;
   int64_t group;
+  // R pixels of a later call, x_step and y_step apart, which are asked for meanwhile; null if none.
+  const T* next_x;
+  const T* next_y;
 };
 
 template <typename T>
