@@ -66,6 +66,12 @@ class CorrelationPlan {
     double best_cycles = 0;
     const bool streamed = c_.m * c_.k * c_.taps() * kBytes > 2 * l2_bytes(isa_);
     const double weight_cycles = streamed ? static_cast<double>(c_.m * taps_h_ * taps_w_ * kBytes) / kStreamedBytes : 0;
+    // Copies of results, which those of few source channels wait for: 1x1 1 to 384 channels on 60 pixels x2.5, 64 to
+    // 256 on 100 x1.2. (AVX2, whose ends of rows cost as much: x0.65 to x1.)
+    const double result_cycles =
+        isa_ == Isa::kAvx512 && moves_nothing(c_.problem())
+            ? kNumberCycles * static_cast<double>(c_.m * h_.out * w_.out) / static_cast<double>(c_.k)
+            : 0;
     const auto consider = [&](Arrangement arrangement, int64_t images, int64_t copies, int64_t lines, int64_t length) {
       const Tile t = best_tile(tiles_, true, c_.m, vectors(length));
       const double product =
@@ -73,7 +79,8 @@ class CorrelationPlan {
       const int64_t copiers = images > 1 ? ceil_div(c_.m * length * kBytes, kMaxResultBytes) : 1;
       const double cycles =
           (product * static_cast<double>(lines * taps_h_ * taps_w_) + weight_cycles) / static_cast<double>(images) +
-          static_cast<double>(copies * copiers * h_.out) * (kRowCycles + kNumberCycles * static_cast<double>(w_.out));
+          static_cast<double>(copies * copiers * h_.out) * (kRowCycles + kNumberCycles * static_cast<double>(w_.out)) +
+          (images > 1 ? result_cycles : 0);
       if (best_cycles != 0 && cycles >= best_cycles) return;
       best_cycles = cycles, b.arrangement = arrangement, b.images = images;
     };
