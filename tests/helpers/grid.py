@@ -155,11 +155,14 @@ TAILS = [
 
 CHANNELS_LAST = {"input": "nhwc", "weight": "nhwc", "output": "nhwc"}
 
-# Images beyond 16 MiB, which kernels read ahead: every edge of a tile, with rows along and down.
+# Images beyond 16 MiB, which depthwise kernels read ahead: every edge of a tile, with rows along and down.
 FROM_MEMORY = [
     conv2d(40, 40, (251, 249), (3, 3), g=40, padding=SAME, **CHANNELS_LAST),
     conv2d(80, 80, (251, 249), (3, 3), stride=(2, 2), g=80, padding=SAME, **CHANNELS_LAST),
     conv2d(96, 96, (161, 159), (3, 3), g=96, padding=SAME, **CHANNELS_LAST),
+    conv2d(40, 40, (251, 249), (3, 3), g=40, padding=SAME),
+    conv2d(48, 48, (251, 249), (3, 4), stride=(2, 2), g=48, padding=SAME, n=2),
+    conv2d(690, 690, (14, 14), (3, 3), g=690, padding=SAME, n=32),  # several images of a plane at once
 ]
 PIXELS_TIMES_CHANNELS = [
     conv2d(100, 18, (7, 8), (3, 3), padding=SAME, n=2),  # summed by tap

@@ -11,6 +11,7 @@
 #include "algorithms/channels_last/asked_pixels.h"
 #include "algorithms/channels_last/pixel_panel.h"
 #include "algorithms/channels_last/pixel_product.h"
+#include "algorithms/channels_last/pixel_reads.h"
 #include "algorithms/tiling.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
@@ -113,15 +114,9 @@ class PixelCorrelation {
   static constexpr int64_t kMaxInPlaceSteps = 1 << 16;
   static constexpr int64_t kMinSteps = 32, kMaxSteps = sizeof(T) == 4 ? 144 : 72;
 
-  // Where a block's steps read, and from which pixels on.
-  struct Reads {
-    int64_t* offset;
-    const T** pixel;
-  };
-
   struct Scratch {
     AskedPixels<T> next;
-    Reads source, copy;
+    PixelReads<T> source, copy;
     int64_t* edges;  // for each pixel, and the end: how many before it are at an edge
     int64_t* b_offset;
     bool* begun;
@@ -254,11 +249,11 @@ class PixelCorrelation {
           if (strided_)
             product.at = source.at(0, 0, b.c0) + channel, ask_for_next(product, k, sums, slice1 - slice0);
           else if (by_tap_)
-            find_pixels(source, channel, phase, tap, b, s);
+            s.source.of_tap(product_, phase, k, tap, b, source, channel, s.panel);
           else
-            set_reads(in_place, in_place.block(source, b, channel, c_.padding_mode, rows_, s.panel), phase, k, b,
-                      s.source);
-          if (copies()) set_reads(panel, s.panel, phase, k, b, s.copy), find_edges(b, s.edges);
+            s.source.of_taps(product_, phase, k, b, in_place,
+                             in_place.block(source, b, channel, c_.padding_mode, rows_, s.panel));
+          if (copies()) s.copy.of_taps(product_, phase, k, b, panel, s.panel), count_edges(product_, b, s.edges);
           for (int64_t slice = slice0; slice < slice1; ++slice)
             for (int64_t sum = 0; sum < sums.parts; ++sum) {
               const int64_t first = tap * sums.size + sums.begin(sum), count = sums.length(sum);
@@ -281,58 +276,6 @@ class PixelCorrelation {
         }
       });
     }
-  }
-
-  // For sums over all taps: their offsets from a pixel, and the pixels.
-  void set_reads(const PixelPanel& panel, const T* first, const Phase& phase, const Channels& k, const PixelBlock& b,
-                 const Reads& reads) const {
-    const auto index = [](const Axis& of, const Axis& in, int64_t tap) {
-      return (of.offset(tap) - in.offset0) / in.offset_step;
-    };
-    int64_t* offset = reads.offset;
-    for (int64_t th = 0; th < phase.h.taps; ++th) {
-      const int64_t row = panel.tap_offset_h(index(phase.h, product_.all_h, th));
-      for (int64_t tw = 0; tw < phase.w.taps; ++tw) {
-        const int64_t tap = row + panel.tap_offset_w(index(phase.w, product_.all_w, tw));
-        for (int64_t c = 0; c < k.channels; ++c) *offset++ = tap + c;
-      }
-    }
-    const T** pixel = reads.pixel;
-    const int64_t step = panel.pixel_offset(0, 0, 1);
-    for (int64_t i = 0; i < b.images; ++i)
-      for (int64_t r = 0; r < b.rows; ++r, pixel += b.cols) {
-        const T* row = first + panel.pixel_offset(i, r, 0);
-        for (int64_t c = 0; c < b.cols; ++c) pixel[c] = row + c * step;
-      }
-  }
-
-  // Counts the pixels at edges: those of which a tap reaches outside the source.
-  void find_edges(const PixelBlock& b, int64_t* edges) const {
-    const auto [top, bottom] = product_.all_h.inside();
-    const auto [left, right] = product_.all_w.inside();
-    int64_t count = *edges = 0;
-    for (int64_t i = 0; i < b.images; ++i)
-      for (int64_t r = b.r0; r < b.r0 + b.rows; ++r) {
-        const bool whole = r < top || r >= bottom;
-        for (int64_t c = b.c0; c < b.c0 + b.cols; ++c) *++edges = count += whole || c < left || c >= right ? 1 : 0;
-      }
-  }
-
-  // For sums over one tap: the pixels that it reads.
-  void find_pixels(const PixelImages<T>& source, int64_t channel, const Phase& phase, int64_t tap, const PixelBlock& b,
-                   const Scratch& s) const {
-    const int64_t top = phase.h.offset(tap / phase.w.taps), left = phase.w.offset(tap % phase.w.taps);
-    for (int64_t c = 0; c < blocks_.k; ++c) s.source.offset[c] = c;
-    const T** pixel = s.source.pixel;
-    for (int64_t i = 0; i < b.images; ++i)
-      for (int64_t r = 0; r < b.rows; ++r) {
-        const int64_t h = source_index(c_.padding_mode, (b.r0 + r) * phase.h.stride + top, c_.in_h);
-        const T* row = h < 0 ? nullptr : source.at(b.n0 + i, h, 0) + channel;
-        for (int64_t c = 0; c < b.cols; ++c) {
-          const int64_t w = source_index(c_.padding_mode, (b.c0 + c) * phase.w.stride + left, c_.in_w);
-          *pixel++ = row == nullptr || w < 0 ? s.panel : row + w * source.channels;
-        }
-      }
   }
 
   // What the calls of multiply() for a phase of a block have in common.
@@ -389,7 +332,7 @@ class PixelCorrelation {
           p.next.ask(args);
           tiles_.strided[nv - 1][mr - 1](args);
         } else {
-          const Reads& reads = s.edges[first] < s.edges[first + mr] ? s.copy : s.source;
+          const PixelReads<T>& reads = s.edges[first] < s.edges[first + mr] ? s.copy : s.source;
           args.rows = reads.pixel + first, args.a_offset = reads.offset + first_step;
           if (p.zeros != nullptr && std::all_of(args.rows, args.rows + mr, [&](const T* at) { return at == p.zeros; }))
             continue;

@@ -8,6 +8,7 @@
 #include "algorithms/chunks.h"
 #include "algorithms/depthwise/depthwise.h"
 #include "algorithms/pixel_blocks.h"
+#include "algorithms/read_ahead.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
 
@@ -23,7 +24,14 @@ class PlaneWeightGrad {
         tiles_(stencil_grad<T>(isa)),
         rows_(rows<T>(isa)),
         h_(output_axis(p.padding_mode, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
-        w_(output_axis(p.padding_mode, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left)) {}
+        w_(output_axis(p.padding_mode, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left)) {
+    // What comes from memory is asked for: blocks of images come back to each with the next channel.
+    constexpr int64_t kCacheBytes = 32 << 20;
+    if (blocks_.images > 1 && from_memory<T>(p_, kCacheBytes))
+      x_ahead_ = p_.input_pixels(), y_ahead_ = p_.output_pixels();
+    else if (blocks_.images == 1 && from_memory<T>(p_))
+      x_ahead_ = y_ahead_ = kReadAhead;
+  }
 
   void plan(Blocks& b) const {
     choose_tile(b);
@@ -98,6 +106,7 @@ class PlaneWeightGrad {
     args.step_h = p_.stride_h, args.step_w = p_.stride_w;
     args.dilation_h = p_.dilation_h, args.dilation_w = p_.dilation_w;
     args.sum_pitch = p_.kw;
+    args.x_ahead = x_ahead_, args.y_ahead = y_ahead_;
     const EvenSplit h = EvenSplit::of_at_most(h_.taps, blocks_.mr), w = EvenSplit::of_at_most(w_.taps, blocks_.nv);
     if (h_.taps == 0 || w_.taps == 0) return;
     h.each([&](int64_t kh, int64_t tap_rows) {
@@ -123,6 +132,7 @@ class PlaneWeightGrad {
   const StencilGradTiles<T>& tiles_;
   const RowKernels<T>& rows_;
   Axis h_, w_;  // without the taps that read only padding: their gradient is zero
+  int64_t x_ahead_ = 0, y_ahead_ = 0;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "algorithms/channel_panel.h"
 #include "algorithms/chunks.h"
 #include "algorithms/method.h"
+#include "algorithms/read_ahead.h"
 #include "algorithms/tiling.h"
 #include "kernels/tables.h"
 
@@ -86,15 +87,6 @@ struct PixelChannelBlocks {
 inline PixelChannelBlocks pixel_blocks(const ConvProblem& p, int64_t lanes, int64_t largest) {
   const int64_t span = std::max<int64_t>(1, p.ic_per_group() / lanes);
   return {EvenSplit::of_at_most(ceil_div(p.ic, lanes) / span, std::max<int64_t>(1, largest / span)), span};
-}
-
-// Whether the images are larger than the last cache is likely to be: kernels then ask for the next tile's pixels. The
-// hardware follows few of the streams that a tile is. (Zen 4, 32 MiB: from 19 MB on x1.1 to x2.4, below 14 MB x0.82 to
-// x0.95.)
-template <typename T>
-bool from_memory(const ConvProblem& p) {
-  constexpr int64_t kCacheBytes = 16 << 20;
-  return (p.input_count() + p.output_count()) * static_cast<int64_t>(sizeof(T)) > kCacheBytes;
 }
 
 // Lane groups whose weights stay in half of L1, and parts of an image's rows: enough for all threads, each large

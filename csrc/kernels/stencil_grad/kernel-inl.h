@@ -30,6 +30,13 @@ struct StencilGradTile {
   static constexpr int kRows = KH == 1 ? 1 : kStencilGradRows;
   static_assert(KH * KW + kRows + 2 <= Vec::kRegisters, "the tile spills");
 
+  template <int V>
+  static CONVEXT_INLINE void ask(const T* p) {
+    constexpr int kL2 = 2;  // __builtin_prefetch's locality
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) __builtin_prefetch(p + v * kLanes, 0, kL2);
+  }
+
   // Every kStep-th number from p on; those inside the masks, one for each vector that is read.
   template <int kStep, bool kEdge>
   static CONVEXT_INLINE Vec load(const T* p, const Mask (&inside)[kStep]) {
@@ -71,7 +78,7 @@ struct StencilGradTile {
     }
   }
 
-  template <int R, int kStep>
+  template <int R, int kStep, bool kAsks>
   static CONVEXT_INLINE void add_rows(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args, const T* x, const T* y,
                                       int64_t r) {
     const int64_t row = args.row + r * args.step_h;
@@ -80,6 +87,10 @@ struct StencilGradTile {
     x += row * args.width, y += r * args.y_pitch;
     for (int64_t j = 0; j < args.columns; j += kLanes) {
       const int64_t column = args.column + j * kStep;
+      if constexpr (kAsks)
+#pragma GCC unroll 4
+        for (int i = 0; i < R; ++i)
+          ask<1>(x + i * args.width + column + args.x_ahead), ask<1>(y + i * args.y_pitch + j + args.y_ahead);
       if (rows_inside && column >= 0 && column + reach <= args.width && j + kLanes <= args.columns)
         add_tile<R, kStep, false>(sum, args, x, row, column, y + j, kLanes);
       else
@@ -87,14 +98,14 @@ struct StencilGradTile {
     }
   }
 
-  template <int kStep>
+  template <int kStep, bool kAsks>
   static CONVEXT_INLINE void add_images(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args) {
     for (int64_t n = 0; n < args.images; ++n) {
       const T *x = args.x + n * args.x_image, *y = args.y + n * args.y_image;
       int64_t r = 0;
       if (kStep == 1 && args.step_h == args.dilation_h)
-        for (; r + kRows <= args.rows; r += kRows) add_rows<kRows, kStep>(sum, args, x, y, r);
-      for (; r < args.rows; ++r) add_rows<1, kStep>(sum, args, x, y, r);
+        for (; r + kRows <= args.rows; r += kRows) add_rows<kRows, kStep, kAsks>(sum, args, x, y, r);
+      for (; r < args.rows; ++r) add_rows<1, kStep, kAsks>(sum, args, x, y, r);
     }
   }
 
@@ -113,6 +124,7 @@ struct StencilGradTile {
   }
 
   // Rows of x and of y that a vector holds: each is loaded once, and those of x are moved for each column of taps.
+  template <bool kAsks>
   static CONVEXT_INLINE void add_moving(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args) {
     typename Vec::Move move[KW];
 #pragma GCC unroll 16
@@ -129,6 +141,7 @@ struct StencilGradTile {
       for (int64_t s = 0; s < args.rows + KH - 1; ++s, x += args.dilation_h * args.width, y += args.y_pitch) {
 #pragma GCC unroll 4
         for (int kh = KH - 1; kh > 0; --kh) pixel[kh] = pixel[kh - 1];
+        if constexpr (kAsks) ask<1>(x + args.x_ahead), ask<1>(y + args.y_ahead);
         if (s < args.rows) pixel[0] = Vec::load_tail(y, args.columns);
         if (static_cast<uint64_t>(args.row + s * args.dilation_h) >= static_cast<uint64_t>(args.height)) continue;
         const Vec row = Vec::load(x, inside);
@@ -159,7 +172,7 @@ struct StencilGradTile {
 
   // V vectors of columns from j on, down all rows. Those of y stay in registers while KH rows of taps meet them, so
   // that a number of x is loaded once for each column of taps.
-  template <int V>
+  template <int V, bool kAsks>
   static void add_columns(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args, int64_t j) {
     Mask met[V], inside[V][KW];
     for (int v = 0; v < V; ++v) {
@@ -179,6 +192,7 @@ struct StencilGradTile {
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) pixel[kh][v] = Vec::zero();
       for (int64_t s = 0; s < args.rows + KH - 1; ++s, x += args.dilation_h * args.width, y += args.y_pitch) {
+        if constexpr (kAsks) ask<V>(x + args.x_ahead), ask<V>(y + args.y_ahead);
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
 #pragma GCC unroll 4
@@ -194,25 +208,36 @@ struct StencilGradTile {
     }
   }
 
-  template <int V>
+  template <int V, bool kAsks>
   static CONVEXT_INLINE void add_some_columns(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args, int64_t j,
                                               int64_t vectors) {
     if constexpr (V > 1)
-      if (vectors < V) return add_some_columns<V - 1>(sum, args, j, vectors);
-    add_columns<V>(sum, args, j);
+      if (vectors < V) return add_some_columns<V - 1, kAsks>(sum, args, j, vectors);
+    add_columns<V, kAsks>(sum, args, j);
   }
 
   // Where rows of taps share what they read. Long rows are not read in columns as narrow as AVX2's, half a cache line:
   // from L3 those of 56 are slower so (x0.6), those of 32 faster (x1.4).
+  template <bool kAsks>
   static CONVEXT_INLINE void add_sharing(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args) {
     constexpr int kFree = Vec::kFreeTail ? (Vec::kRegisters - KH * KW - 2) / KH : 1, kMost = kFree < 4 ? kFree : 4;
     constexpr int64_t kLongRow = 4;
     const int64_t vectors = (args.columns + kLanes - 1) / kLanes, blocks = (vectors + kMost - 1) / kMost,
                   most = blocks == 0 ? 0 : (vectors + blocks - 1) / blocks;
-    if (vectors == 1 && args.width <= kLanes) return add_moving(sum, args);
-    if (kMost == 1 && vectors > kLongRow) return add_images<1>(sum, args);
+    if (vectors == 1 && args.width <= kLanes) return add_moving<kAsks>(sum, args);
+    if (kMost == 1 && vectors > kLongRow) return add_images<1, kAsks>(sum, args);
     for (int64_t v = 0; v < vectors; v += most)
-      add_some_columns<kMost>(sum, args, v * kLanes, most < vectors - v ? most : vectors - v);
+      add_some_columns<kMost, kAsks>(sum, args, v * kLanes, most < vectors - v ? most : vectors - v);
+  }
+
+  template <bool kAsks>
+  static void add(Vec (&sum)[KH][KW], const StencilGradArgs<T>& args) {
+    if (KH > 1 && args.step_w == 1 && args.step_h == args.dilation_h)
+      add_sharing<kAsks>(sum, args);
+    else if (args.step_w == 1)
+      add_images<1, kAsks>(sum, args);
+    else
+      add_images<2, false>(sum, args);
   }
 
   static void run(const StencilGradArgs<T>& args) {
@@ -221,12 +246,10 @@ struct StencilGradTile {
     for (int kh = 0; kh < KH; ++kh)
 #pragma GCC unroll 16
       for (int kw = 0; kw < KW; ++kw) sum[kh][kw] = Vec::zero();
-    if (KH > 1 && args.step_w == 1 && args.step_h == args.dilation_h)
-      add_sharing(sum, args);
-    else if (args.step_w == 1)
-      add_images<1>(sum, args);
+    if (args.x_ahead != 0)
+      add<true>(sum, args);
     else
-      add_images<2>(sum, args);
+      add<false>(sum, args);
     const LaneSums<Vec, KH * KW> total([&](int t) __attribute__((always_inline)) { return sum[t / KW][t % KW]; });
     for (int kh = 0; kh < KH; ++kh)
       for (int kw = 0; kw < KW; ++kw) args.sum[kh * args.sum_pitch + kw] += total[kh * KW + kw];

@@ -27,6 +27,7 @@ struct StencilGradArgs {
   int64_t step_h, step_w, dilation_h, dilation_w;
   T* sum;
   int64_t sum_pitch;
+  int64_t x_ahead, y_ahead;  // of a step of 1: what lies so many numbers behind is asked for; 0: nothing
 };
 
 template <typename T>

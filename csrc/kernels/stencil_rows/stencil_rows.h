@@ -45,6 +45,7 @@ struct StencilRowsArgs {
   int64_t y_pitch;
   int64_t rows, columns, above;
   T bias;
+  int64_t ahead;  // rows in several tiles are asked for so many numbers ahead, in x and y; 0: not
 };
 
 template <typename T>
