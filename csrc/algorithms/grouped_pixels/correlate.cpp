@@ -18,7 +18,8 @@ class GroupedPixelCorrelation {
         kernels_(pixel_stencil<T>(isa)),
         transpose_(transpose<T>(isa)),
         channels_(p.ic),
-        groups_{channels_, kernels_.lanes} {}
+        groups_{channels_, kernels_.lanes},
+        asks_(from_memory<T>(p)) {}
 
   void plan(Blocks& b) const {
     plan_pixel_tasks(c_.problem(), rows(), c_.out_w * c_.phases_h, kernels_.lanes, sizeof(T), b);
@@ -145,7 +146,7 @@ class GroupedPixelCorrelation {
       T* destination = o.destination + (n * c_.out_pixels() + row * c_.out_w + p->w.out0) * channels_ + c;
       const auto [runs, count_inside] = p->taps.range(p->runs, tile, r);
       args.runs = runs, args.run_count = count_inside, args.y = destination + tiles.begin(tile) * args.y_step;
-      if (from_memory<T>(c_.problem()) && p->h.taps > 0) {
+      if (asks_ && p->h.taps > 0) {
         const int64_t next = along_rows() ? tile + 1 : tile, down = along_rows() ? 0 : 1,
                       row_read = p->h.offset(p->h.taps - 1) + down * p->h.stride;
         args.next_x = args.x + (row_read * c_.in_w + tiles.begin(next) * p->w.stride) * channels_;
@@ -161,6 +162,7 @@ class GroupedPixelCorrelation {
   TransposeFn<T> transpose_;
   const int64_t channels_;
   LaneGroups groups_;
+  bool asks_;
 };
 
 }  // namespace
