@@ -176,6 +176,7 @@ PIXELS_TIMES_CHANNELS = [
     conv2d(17, 20, (13, 17), (1, 1)),  # two blocks of pixels, with weights of their own
     conv2d(150, 20, (23, 29), (1, 1), n=2),  # more, which share them, and sums of parts of the channels
     conv2d(12, 24, (23, 29), (1, 1), g=2),
+    conv2d(512, 512, (3, 19), (3, 3), g=512, padding=SAME),  # pixels of half a page: narrower tiles
 ]
 
 

@@ -87,16 +87,18 @@ class GroupedPixelCorrelation {
 
   // What a tile reads of a row is less than a page: the tile below would begin another before prefetchers follow one.
   // (Two rows of three come from L2 either way. 16 channels x1.1 to x1.6, 32 x1.15 to x1.3, 64 x1.06 to x1.1; x0.96 to
-  // x1.03 where a tile reads more.)
+  // x1.03 where a tile reads more. From memory x1.1 then too, but phases, which write every other row, x0.8.)
   bool along_rows() const {
-    return blocks_.mr * c_.axis_w(0).stride * channels_ * static_cast<int64_t>(sizeof(T)) < kPageBytes;
+    const int64_t read = blocks_.mr * c_.axis_w(0).stride * channels_ * static_cast<int64_t>(sizeof(T));
+    return read < kPageBytes || (asks_ && phases() == 1);
   }
 
   int64_t phases() const { return c_.phases_h * c_.phases_w; }
   int64_t rows() const { return c_.axis_h(0).out; }  // the first phase has the most, and the most columns
   int64_t pitch() const { return (c_.taps() * c_.k + 1) * kernels_.lanes; }
   PixelRuns taps(int64_t ph, int64_t pw) const {
-    return PixelRuns(c_.axis_h(ph), c_.axis_w(pw), c_.kernel_w, channels_, c_.k * kernels_.lanes, kernels_.max_run);
+    return PixelRuns(c_.axis_h(ph), c_.axis_w(pw), c_.kernel_w, channels_, c_.k * kernels_.lanes,
+                     max_pixel_run(kernels_, c_.axis_w(pw).taps, channels_, c_.k));
   }
 
   void prepare(const Shared& s) const {
@@ -147,10 +149,11 @@ class GroupedPixelCorrelation {
       const auto [runs, count_inside] = p->taps.range(p->runs, tile, r);
       args.runs = runs, args.run_count = count_inside, args.y = destination + tiles.begin(tile) * args.y_step;
       if (asks_ && p->h.taps > 0) {
-        const int64_t next = along_rows() ? tile + 1 : tile, down = along_rows() ? 0 : 1,
+        const int64_t down = along_rows() ? 0 : 1, ahead = phases() == 1 ? kTilesAhead : 1,
+                      next = tiles.begin(tile + (1 - down) * ahead),
                       row_read = p->h.offset(p->h.taps - 1) + down * p->h.stride;
-        args.next_x = args.x + (row_read * c_.in_w + tiles.begin(next) * p->w.stride) * channels_;
-        args.next_y = destination + down * p->h.out_step * c_.out_w * channels_ + tiles.begin(next) * args.y_step;
+        args.next_x = args.x + (row_read * c_.in_w + next * p->w.stride) * channels_;
+        args.next_y = destination + down * p->h.out_step * c_.out_w * channels_ + next * args.y_step;
       }
       kernels_.correlate[tiles.length(tile) - 1](args);
     }

@@ -2,6 +2,8 @@
 // (kernels/pixel_stencil).
 #pragma once
 
+#include <numeric>
+
 #include "algorithms/axis.h"
 #include "algorithms/channel_panel.h"
 #include "algorithms/chunks.h"
@@ -14,6 +16,21 @@ namespace convext {
 
 // correlate.cpp and weight_grad.cpp.
 extern const Method kGroupedPixelCorrelation, kGroupedPixelGrad;
+
+// Kernels ask for what they read and write so many tiles later: two are x1.05 to x1.1 of one, three the same.
+inline constexpr int64_t kTilesAhead = 2;
+
+// Pixels of a row in registers. Where the bytes of a pixel are a multiple of half a page, those of a tile share few of
+// L1's sets, and push one another out: they get half the ways, but six pixels do. (3x3, output; AVX-512, AVX2: 512
+// channels x1.05, x1.2, stride 2 x1.2, x1.35, 1024 channels x1.04, x1.1. Groups, which meet a line several times, x0.84
+// to x1.2, 7x7 x0.96.)
+template <typename T>
+int64_t max_pixel_run(const PixelStencilKernels<T>& kernels, int64_t taps, int64_t channels, int64_t group) {
+  constexpr int64_t kLine = 64, kSets = 64, kWays = 8, kLeast = 6, kFewTaps = 3;
+  if (taps > kFewTaps || group > 1) return kernels.max_run;
+  const int64_t sets = kSets / std::gcd(kSets, channels * static_cast<int64_t>(sizeof(T)) / kLine);
+  return std::min<int64_t>(kernels.max_run, std::max(kLeast, sets * kWays / 2));
+}
 
 // The taps of a pair of axes as runs, for each tile of columns. Weights and sums lie as
 // [lane group][tap, number in the group, bias][lane]: `tap` numbers are those of a tap.

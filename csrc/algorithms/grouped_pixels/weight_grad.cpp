@@ -19,7 +19,8 @@ class GroupedPixelGrad {
         groups_{p.ic, kernels_.lanes},
         h_(output_axis(p.padding_mode, p.oh, p.ih, p.kh, p.stride_h, p.dilation_h, p.pad_top)),
         w_(output_axis(p.padding_mode, p.ow, p.iw, p.kw, p.stride_w, p.dilation_w, p.pad_left)),
-        runs_(h_, w_, p.kw, p.ic, p.ic_per_group() * kernels_.lanes, kernels_.max_run),
+        runs_(h_, w_, p.kw, p.ic, p.ic_per_group() * kernels_.lanes,
+              max_pixel_run(kernels_, w_.taps, p.ic, p.ic_per_group())),
         asks_(from_memory<T>(p)) {}
 
   void plan(Blocks& b) const {
@@ -91,8 +92,9 @@ class GroupedPixelGrad {
       const auto [runs, count_inside] = runs_.range(s.runs, tile, r);
       args.runs = runs, args.run_count = count_inside, args.y = output + tiles.begin(tile) * p_.ic;
       if (asks_) {
-        args.next_x = args.x + (h_.offset(h_.taps - 1) * p_.iw + tiles.begin(tile + 1) * w_.stride) * p_.ic;
-        args.next_y = output + tiles.begin(tile + 1) * p_.ic;
+        const int64_t next = tiles.begin(tile + kTilesAhead);
+        args.next_x = args.x + (h_.offset(h_.taps - 1) * p_.iw + next * w_.stride) * p_.ic;
+        args.next_y = output + next * p_.ic;
       }
       kernels_.weight_grad[tiles.length(tile) - 1](args);
     }

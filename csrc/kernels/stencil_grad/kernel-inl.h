@@ -70,7 +70,8 @@ struct StencilGradTile {
 #pragma GCC unroll 8
       for (int i = 0; i < R + KH - 1; ++i) {
         if (kEdge && static_cast<uint64_t>(row + i * args.dilation_h) >= static_cast<uint64_t>(args.height)) continue;
-        const Vec v = load<kStep, kEdge>(x + i * args.dilation_h * args.width + first, inside);
+        Vec v = load<kStep, kEdge>(x + i * args.dilation_h * args.width + first, inside);
+        if constexpr (KH > 1) v.keep();
 #pragma GCC unroll 4
         for (int kh = 0; kh < KH; ++kh)
           if (i - kh >= 0 && i - kh < R) sum[kh][kw] = Vec::fma(v, pixel[i - kh], sum[kh][kw]);
