@@ -34,6 +34,7 @@ void parallel_for(int threads, int64_t tasks, TaskOrder order, TaskFn fn, const 
       TaskRange& from = range[(thread + i) % ranges];
       for (int64_t task; (task = from.next.fetch_add(1, std::memory_order_relaxed)) < from.end;) fn(body, task, thread);
     }
+    finish_streams();
   }
 }
 

@@ -14,6 +14,9 @@ enum class TaskOrder {
 };
 
 namespace internal {
+// Stores past the caches are in order with others from here on.
+inline void finish_streams() { __builtin_ia32_sfence(); }
+
 using TaskFn = void (*)(const void* body, int64_t task, int thread);
 void parallel_for(int threads, int64_t tasks, TaskOrder order, TaskFn fn, const void* body);
 }  // namespace internal
@@ -21,12 +24,13 @@ void parallel_for(int threads, int64_t tasks, TaskOrder order, TaskFn fn, const 
 // Calls body(task, thread) once for each task in [0, tasks), on at most `threads` threads; thread is in
 // [0, threads). Tasks are taken dynamically, so which thread runs a task is not fixed: a result may depend
 // on its task alone. With one thread no OpenMP region is opened (a forked child may then still convolve).
-// body must not throw.
+// What bodies have written, past the caches too, is there for all threads afterwards. body must not throw.
 template <typename Body>
 void parallel_for(int threads, int64_t tasks, TaskOrder order, const Body& body) {
   static_assert(std::is_invocable_v<const Body&, int64_t, int>);
   if (threads <= 1 || tasks <= 1) {
     for (int64_t task = 0; task < tasks; ++task) body(task, 0);
+    internal::finish_streams();
     return;
   }
   internal::parallel_for(

@@ -42,6 +42,7 @@ struct F32 {
     return {_mm256_maskload_ps(p, _mm256_andnot_si256(mask(from), mask(to)))};
   }
   CONVEXT_INLINE void store(T* p) const { _mm256_storeu_ps(p, v); }
+  CONVEXT_INLINE void stream(T* p) const { _mm256_stream_ps(p, v); }
   // In parts: AMD's processors take some 20 cycles for a masked store (Zen 4: 5.5 ns, these parts 2.4).
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const {
     if (n >= kLanes) return store(p);
@@ -146,6 +147,7 @@ struct F64 {
     return {_mm256_maskload_pd(p, _mm256_andnot_si256(mask(from), mask(to)))};
   }
   CONVEXT_INLINE void store(T* p) const { _mm256_storeu_pd(p, v); }
+  CONVEXT_INLINE void stream(T* p) const { _mm256_stream_pd(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const {
     if (n >= kLanes) return store(p);
     __m128d part = _mm256_castpd256_pd128(v);

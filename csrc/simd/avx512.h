@@ -37,6 +37,7 @@ struct F32 {
     return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask(to) & ~mask(from)), p)};
   }
   CONVEXT_INLINE void store(T* p) const { _mm512_storeu_ps(p, v); }
+  CONVEXT_INLINE void stream(T* p) const { _mm512_stream_ps(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
   CONVEXT_INLINE void keep() { asm("" : "+v"(v)); }
   static CONVEXT_INLINE F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
@@ -138,6 +139,7 @@ struct F64 {
     return {_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask(to) & ~mask(from)), p)};
   }
   CONVEXT_INLINE void store(T* p) const { _mm512_storeu_pd(p, v); }
+  CONVEXT_INLINE void stream(T* p) const { _mm512_stream_pd(p, v); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const { _mm512_mask_storeu_pd(p, mask(n), v); }
   CONVEXT_INLINE void keep() { asm("" : "+v"(v)); }
   static CONVEXT_INLINE F64 add(F64 a, F64 b) { return {_mm512_add_pd(a.v, b.v)}; }

@@ -18,11 +18,21 @@ CONVEXT_INLINE void store_left(const Vec& v, typename Vec::T* p, int64_t left) {
     v.store_tail(p, left);
 }
 
+// The same, but whole vectors go past the caches if `streams`, and p is aligned to one.
+template <typename Vec>
+CONVEXT_INLINE void store_left(const Vec& v, typename Vec::T* p, int64_t left, bool streams) {
+  if (streams && left >= Vec::kLanes)
+    v.stream(p);
+  else
+    store_left(v, p, left);
+}
+
 // The lanes of both in turn, from those of `even` on.
 template <typename Vec>
-CONVEXT_INLINE void store_zipped(const Vec& even, const Vec& odd, typename Vec::T* p, int64_t left) {
-  store_left(Vec::zip_low(even, odd), p, left);
-  store_left(Vec::zip_high(even, odd), p + Vec::kLanes, left - Vec::kLanes);
+CONVEXT_INLINE void store_zipped(const Vec& even, const Vec& odd, typename Vec::T* p, int64_t left,
+                                 bool streams = false) {
+  store_left(Vec::zip_low(even, odd), p, left, streams);
+  store_left(Vec::zip_high(even, odd), p + Vec::kLanes, left - Vec::kLanes, streams);
 }
 
 }  // namespace

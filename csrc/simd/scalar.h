@@ -49,6 +49,8 @@ struct ScalarVec {
   CONVEXT_INLINE void store(T* p) const {
     for (int i = 0; i < kLanes; ++i) p[i] = v[i];
   }
+  // Past the caches, where that is for the better (core/parallel.h has the fence). p is aligned to a vector.
+  CONVEXT_INLINE void stream(T* p) const { store(p); }
   CONVEXT_INLINE void store_tail(T* p, int64_t n) const {
     for (int64_t i = 0; i < n; ++i) p[i] = v[i];
   }

@@ -163,6 +163,8 @@ FROM_MEMORY = [
     conv2d(40, 40, (251, 249), (3, 3), g=40, padding=SAME),
     conv2d(48, 48, (251, 249), (3, 4), stride=(2, 2), g=48, padding=SAME, n=2),
     conv2d(690, 690, (14, 14), (3, 3), g=690, padding=SAME, n=32),  # several images of a plane at once
+    conv2d(40, 40, (251, 256), (3, 3), g=40, padding=SAME),  # stored past the caches, in whole lines
+    conv2d(48, 48, (251, 256), (3, 4), stride=(2, 2), g=48, padding=SAME, n=2),
 ]
 PIXELS_TIMES_CHANNELS = [
     conv2d(100, 18, (7, 8), (3, 3), padding=SAME, n=2),  # summed by tap

@@ -105,6 +105,7 @@ class SharedRows {
     args.y_pitch = rows_apart_ * c_.out_w;
     args.rows = rows, args.columns = w_.out, args.above = rows_above(r);
     args.bias = o.bias == nullptr ? T(0) : o.bias[g * c_.m + m];
+    args.streams = streams_past_caches(c_.problem(), o.destination, c_.out_w);
     args.ahead = groups > 0 ? ahead_ : 0;
     kernel_.fn(args);
   }

@@ -33,7 +33,8 @@ class GroupedPixelCorrelation {
 
   void run(const Workspace&, const Operands& operands, const Context& context) const {
     const CorrelationOperands<T> o(c_.problem(), operands);
-    const Shared s(*this, context.shared());
+    Shared s(*this, context.shared());
+    s.streams = vector_is_line() && streams_past_caches(c_.problem(), o.destination, channels_);
     prepare(s);
     parallel_for(context.threads, groups_.count(), [&](int64_t group, int) { pack(group, o, s); });
     const EvenSplit parts = EvenSplit::of_at_most(rows(), blocks_.rows);
@@ -54,7 +55,7 @@ class GroupedPixelCorrelation {
   // Few taps wait for memory, which is met in the order in which it lies if all channels are one block. More want their
   // weights and pixels in L1. (5x5 x1.0 to x1.3, 7x7 x0.9.)
   static constexpr int64_t kFewTaps = 25;
-  static constexpr int64_t kPageBytes = 4096;
+  static constexpr int64_t kPageBytes = 4096, kLineBytes = 64;
 
   struct Phase {
     Axis h, w;
@@ -67,6 +68,7 @@ class GroupedPixelCorrelation {
     Phase* phases;
     PixelRun* runs;
     T* weight;
+    bool streams = false;
     size_t bytes;
     Shared(const GroupedPixelCorrelation& s, std::byte* memory) {
       int64_t count = 0;
@@ -92,6 +94,9 @@ class GroupedPixelCorrelation {
     const int64_t read = blocks_.mr * c_.axis_w(0).stride * channels_ * static_cast<int64_t>(sizeof(T));
     return read < kPageBytes || (asks_ && phases() == 1);
   }
+
+  // Vectors that are half a line would fill those of a tile in turns. (AVX2 x0.25.)
+  bool vector_is_line() const { return kernels_.lanes * static_cast<int64_t>(sizeof(T)) == kLineBytes; }
 
   int64_t phases() const { return c_.phases_h * c_.phases_w; }
   int64_t rows() const { return c_.axis_h(0).out; }  // the first phase has the most, and the most columns
@@ -136,6 +141,7 @@ class GroupedPixelCorrelation {
                const Shared& s) const {
     const int64_t c = groups_.begin(group);
     PixelCorrelateArgs<T> args{};
+    args.streams = s.streams;
     args.weight = s.weight + group * pitch(), args.bias = args.weight + pitch() - kernels_.lanes;
     args.pitch = pitch(), args.channels = std::min(count * kernels_.lanes, channels_ - c), args.group = c_.k;
     for (const Phase* p = s.phases; p < s.phases + phases(); ++p) {
@@ -153,7 +159,7 @@ class GroupedPixelCorrelation {
                       next = tiles.begin(tile + (1 - down) * ahead),
                       row_read = p->h.offset(p->h.taps - 1) + down * p->h.stride;
         args.next_x = args.x + (row_read * c_.in_w + next * p->w.stride) * channels_;
-        args.next_y = destination + down * p->h.out_step * c_.out_w * channels_ + next * args.y_step;
+        if (!args.streams) args.next_y = destination + down * p->h.out_step * c_.out_w * channels_ + next * args.y_step;
       }
       kernels_.correlate[tiles.length(tile) - 1](args);
     }

@@ -125,10 +125,10 @@ struct PixelStencil {
     constexpr int kL2 = 2;  // __builtin_prefetch's locality
     if (args.next_x == nullptr) return;
 #pragma GCC unroll 16
-    for (int j = 0; j < R; ++j) {
-      __builtin_prefetch(args.next_x + c + j * args.x_step, 0, kL2);
-      __builtin_prefetch(args.next_y + c + j * args.y_step, 0, kL2);
-    }
+    for (int j = 0; j < R; ++j) __builtin_prefetch(args.next_x + c + j * args.x_step, 0, kL2);
+    if (args.next_y == nullptr) return;
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) __builtin_prefetch(args.next_y + c + j * args.y_step, 0, kL2);
   }
 
   template <Read kRead, int R>
@@ -143,7 +143,10 @@ struct PixelStencil {
       for (int j = 0; j < R; ++j) acc[j] = start;
       add_runs<kRead, R>(acc, args, source<kRead>(args, c), weight, channels);
       T* y = args.y + c;
-      if (channels == kLanes) {
+      if (args.streams) {
+#pragma GCC unroll 16
+        for (int j = 0; j < R; ++j) acc[j].stream(y + j * args.y_step);
+      } else if (channels == kLanes) {
 #pragma GCC unroll 16
         for (int j = 0; j < R; ++j) acc[j].store(y + j * args.y_step);
       } else {

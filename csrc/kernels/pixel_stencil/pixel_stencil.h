@@ -17,7 +17,8 @@
 // bias is addressed like weight, bias[G * pitch + lane]; that of a gradient may be null.
 //
 // Memory: x and y are read and written at channels below `channels` and pixels inside only, weight and bias as whole
-// vectors (their lanes past `channels` hold anything). Nothing needs alignment. Nothing that is written overlaps.
+// vectors (their lanes past `channels` hold anything). Nothing needs alignment but y that `streams`. Nothing that is
+// written overlaps.
 #pragma once
 
 #include <stdint.h>
@@ -47,9 +48,10 @@ struct PixelStencilArgs {
   Y* y;
   int64_t y_step, channels;
   int64_t group;
-  // R pixels of a later call, x_step and y_step apart, which are asked for meanwhile; null if none.
+  // R pixels of a later call, x_step and y_step apart, which are asked for meanwhile; null if none, y's alone too.
   const T* next_x;
   const T* next_y;
+  bool streams;  // correlate stores past the caches: y's pixels are whole cache lines, and a vector is one
 };
 
 template <typename T>

@@ -158,9 +158,9 @@ struct StencilRowTiles {
         T* to = y + v * P * kLanes;
         const int64_t left = v < VT - 1 ? P * kLanes : tail;
         if constexpr (P == 1) {
-          store_left(acc[0][r][v], to, left);
+          store_left(acc[0][r][v], to, left, args.streams);
         } else {
-          store_zipped(acc[0][r][v], acc[1][r][v], to, left);
+          store_zipped(acc[0][r][v], acc[1][r][v], to, left, args.streams);
         }
       }
     }
@@ -250,6 +250,7 @@ struct StencilRowTiles {
             *y = args.y + at.r * args.y_pitch + at.j * P + args.ahead;
     for (int64_t r = 0; r < rows_read(RT, P); ++r, x += args.x_pitch)
       for (int64_t i = 0; i < vectors * S * kLanes; i += kLine) __builtin_prefetch(x + i, 0, kL2);
+    if (args.streams) return;
     for (int64_t r = 0; r < RT; ++r, y += args.y_pitch)
       for (int64_t i = 0; i < vectors * P * kLanes; i += kLine) __builtin_prefetch(y + i, 0, kL2);
   }

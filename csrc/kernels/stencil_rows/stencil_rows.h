@@ -14,9 +14,9 @@
 // place of r + i, and (column[t] + j) / 2 in that of column[t] + j, and the sum is over those that are whole. `above`
 // is 0 or 1; column[t] is column[0] + t, and all row_taps[g].count but the last are even.
 //
-// Memory: nothing needs alignment; of x only numbers inside are read, of y exactly those of the formula are written.
-// y must not overlap x. Taps are summed in their order (g, t, i), those of a stride by (g, t / 2, i, t % 2), those of
-// K x K taps on rows that a vector of AVX-512 holds by (i, t), whatever the tile.
+// Memory: nothing needs alignment but y that `streams`; of x only numbers inside are read, of y exactly those of the
+// formula are written. y must not overlap x. Taps are summed in their order (g, t, i), those of a stride by (g, t / 2,
+// i, t % 2), those of K x K taps on rows that a vector of AVX-512 holds by (i, t), whatever the tile.
 #pragma once
 
 #include <stdint.h>
@@ -45,7 +45,8 @@ struct StencilRowsArgs {
   int64_t y_pitch;
   int64_t rows, columns, above;
   T bias;
-  int64_t ahead;  // rows in several tiles are asked for so many numbers ahead, in x and y; 0: not
+  bool streams;   // y is stored past the caches: its rows are whole cache lines
+  int64_t ahead;  // rows in several tiles are asked for so many numbers ahead, in x, and in y if that is read; 0: not
 };
 
 template <typename T>
